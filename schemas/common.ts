@@ -1,0 +1,22 @@
+import { FormatRegistry, type Static, type TSchema, Type } from '@sinclair/typebox'
+
+// TypeBox refuses formats that nobody defined.
+FormatRegistry.Set('date-time', value => /^\d{4}-\d\d-\d\dT/.test(value) && !Number.isNaN(Date.parse(value)))
+
+/** ISO 8601 in UTC, with milliseconds. */
+export const Timestamp = Type.String({ format: 'date-time' })
+
+export const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
+
+/** The body of every failure. `error` is a code of src/errors.ts. */
+export const Failure = Type.Object(
+  {
+    error: Type.String({ description: 'A stable code, one of those in src/errors.ts.' }),
+    message: Type.String({ description: 'What happened, and what to do about it.' }),
+  },
+  { title: 'Failure' },
+)
+export type Failure = Static<typeof Failure>
+
+export const ProjectParams = Type.Object({ projectId: Type.String() })
+export type ProjectParams = Static<typeof ProjectParams>

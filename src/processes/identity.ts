@@ -1,0 +1,89 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+
+/**
+ * A process that cannot be mistaken for a later one with the same pid.
+ * `startTime` is opaque: the kernel's start tick and boot id on Linux (proc(5), /proc/<pid>/stat field 22),
+ * `ps -o lstart=` elsewhere.
+ */
+export interface ProcessIdentity {
+  pid: number
+  startTime: string
+}
+
+/** The fields of /proc/<pid>/stat that supervision needs. */
+export interface ProcessStat {
+  pid: number
+  /** One letter: R, S, D, Z … */
+  state: string
+  ppid: number
+  pgid: number
+  sid: number
+  startTime: string
+}
+
+const bootId = ((): string => {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').slice(0, 8)
+  } catch {
+    return ''
+  }
+})()
+
+/** Parses a line of /proc/<pid>/stat. The command may itself hold spaces and parentheses: the last `)` ends it. */
+export function parseStat(line: string): ProcessStat | undefined {
+  const end = line.lastIndexOf(')')
+  const fields = line.slice(end + 2).split(' ')
+  const pid = Number.parseInt(line, 10)
+  const tick = fields[19]
+  if (end < 0 || !Number.isInteger(pid) || tick === undefined) return undefined
+  const [state = '', ppid, pgid, sid] = fields
+  return { pid, state, ppid: Number(ppid), pgid: Number(pgid), sid: Number(sid), startTime: `${tick}@${bootId}` }
+}
+
+/** What the kernel says of `pid` now, or undefined when there is no such process. */
+export function statProcess(pid: number): ProcessStat | undefined {
+  if (!Number.isInteger(pid) || pid <= 0) return undefined
+  try {
+    return process.platform === 'linux' ? parseStat(readFileSync(`/proc/${pid}/stat`, 'latin1')) : statWithPs(pid)
+  } catch {
+    return undefined
+  }
+}
+
+function statWithPs(pid: number): ProcessStat | undefined {
+  const out = execFileSync('ps', ['-o', 'stat=,ppid=,pgid=,sess=,lstart=', '-p', String(pid)], { encoding: 'utf8' })
+  const [state, ppid, pgid, sid, ...lstart] = out.trim().split(/\s+/)
+  if (!state) return undefined
+  return {
+    pid,
+    state: state.charAt(0),
+    ppid: Number(ppid),
+    pgid: Number(pgid),
+    sid: Number(sid),
+    startTime: lstart.join(' '),
+  }
+}
+
+/** The identity of a living process; undefined when it is gone or a zombie. */
+export function identify(pid: number): ProcessIdentity | undefined {
+  const stat = statProcess(pid)
+  return stat && !isDead(stat) ? { pid, startTime: stat.startTime } : undefined
+}
+
+/** True while the very same process lives. A recycled pid or a zombie is not alive. */
+export function isAlive(identity: ProcessIdentity): boolean {
+  return identify(identity.pid)?.startTime === identity.startTime
+}
+
+export function isDead(stat: ProcessStat): boolean {
+  return stat.state === 'Z' || stat.state === 'X'
+}
+
+let own: ProcessIdentity | undefined
+
+/** This process. */
+export function selfIdentity(): ProcessIdentity {
+  own ??= identify(process.pid) ?? { pid: process.pid, startTime: 'unknown' }
+  return own
+}
