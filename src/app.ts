@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import websocket from '@fastify/websocket'
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import audit from '../plugins/audit.js'
 import auth from '../plugins/auth.js'
 import docs from '../plugins/docs.js'
@@ -24,12 +24,12 @@ const maxParamLength = 2 ** 15
 
 /** The whole URL map. Every route is inside the scope that the hooks of audit, auth and failures cover; both doors serve all. */
 export async function buildApp(services: Services, { door }: AppOptions): Promise<FastifyInstance> {
-  const { config, log, hosts, verifier, access, lastUsed } = services
+  const { config, log, hosts, verifier, access, budget, lastUsed } = services
   const app: FastifyInstance = Fastify({
     loggerInstance: log as FastifyBaseLogger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     childLoggerFactory: logger => logger,
-    genReqId: () => randomUUID(),
+    genReqId: requestIds(),
     trustProxy: config.current.gateway.trustProxy ? ['loopback', 'linklocal', 'uniquelocal'] : false,
     bodyLimit,
     requestTimeout,
@@ -46,7 +46,7 @@ export async function buildApp(services: Services, { door }: AppOptions): Promis
   await app.register(docs, { config, version: services.version })
   await app.register(input)
   await app.register(audit, { door, audit: services.audit })
-  await app.register(auth, { door, config, hosts, verifier, access, lastUsed })
+  await app.register(auth, { door, config, hosts, verifier, access, budget, lastUsed })
   await app.register(failures)
 
   await app.register(status, {
@@ -55,6 +55,13 @@ export async function buildApp(services: Services, { door }: AppOptions): Promis
     gauges: () => ({ streamsActive: 0 }),
   })
   return app
+}
+
+/** Unique over restarts, and cheap. */
+function requestIds(): () => string {
+  const start = randomBytes(6).toString('base64url')
+  let count = 0
+  return () => `${start}-${++count}`
 }
 
 function isDecodable(url: string): boolean {

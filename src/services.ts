@@ -3,6 +3,7 @@ import type { AuditLog } from './audit/audit-log.js'
 import type { Access, ProjectDirectory } from './auth/access.js'
 import type { HostRules } from './auth/host-rules.js'
 import type { LastUsed } from './auth/last-used.js'
+import type { RequestBudget } from './auth/request-budget.js'
 import type { TokenStore } from './auth/token-store.js'
 import type { Verifier } from './auth/verifier.js'
 import type { LiveConfig } from './config.js'
@@ -18,6 +19,7 @@ export interface Services {
   verifier: Verifier
   hosts: HostRules
   access: Access
+  budget: RequestBudget
   audit: AuditLog
   projects: ProjectDirectory
   version: string

@@ -11,6 +11,7 @@ import { Access } from '../src/auth/access.js'
 import { loadHomeKey } from '../src/auth/home-key.js'
 import { HostRules } from '../src/auth/host-rules.js'
 import { LastUsed } from '../src/auth/last-used.js'
+import { RequestBudget } from '../src/auth/request-budget.js'
 import { createToken, type TokenRequest } from '../src/auth/token-file.js'
 import { TokenStore } from '../src/auth/token-store.js'
 import { Verifier } from '../src/auth/verifier.js'
@@ -71,6 +72,7 @@ export async function buildTestApp(t: TestContext, options: TestAppOptions = {})
     lastUsed: new LastUsed(home.lastUsed, report),
     verifier,
     hosts: new HostRules(config, 'workstation'),
+    budget: new RequestBudget(config),
     access: new Access(config, tokens, directory),
     audit: new AuditLog(home.audit, () => config.current.audit, report),
     projects: directory,
