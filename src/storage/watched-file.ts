@@ -2,7 +2,7 @@ import { type FSWatcher, statSync, watch } from 'node:fs'
 import { basename, dirname } from 'node:path'
 
 /** How long a burst of events settles before the file is looked at again, and how often it is looked at without one. */
-const settleMs = 20
+const defaultSettleMs = 20
 const safetyMs = 5000
 
 /**
@@ -14,12 +14,15 @@ export class WatchedFile {
   readonly #changed: () => void
   readonly #watcher: FSWatcher | undefined
   readonly #safety: NodeJS.Timeout
+  readonly #settleMs: number
   #settle: NodeJS.Timeout | undefined
   #seen: string
 
-  constructor(path: string, changed: () => void) {
+  /** `settleMs` is 0 for a file that is only ever replaced whole, and must be followed at once. */
+  constructor(path: string, changed: () => void, settleMs = defaultSettleMs) {
     this.#path = path
     this.#changed = changed
+    this.#settleMs = settleMs
     this.#seen = this.#stamp()
     this.#watcher = this.#watch()
     this.#safety = setInterval(() => this.#lookAgain(), safetyMs).unref()
@@ -40,7 +43,7 @@ export class WatchedFile {
 
   #arm(): void {
     clearTimeout(this.#settle)
-    this.#settle = setTimeout(() => this.#lookAgain(), settleMs)
+    this.#settle = setTimeout(() => this.#lookAgain(), this.#settleMs)
   }
 
   #lookAgain(): void {
