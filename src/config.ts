@@ -82,7 +82,7 @@ function listProblems(config: unknown): string[] {
 function unknownKeys(given: unknown, schema: TObject, path: string): string[] {
   if (typeof given !== 'object' || given === null) return []
   return Object.entries(given).flatMap(([key, value]) => {
-    const known = schema.properties[key]
+    const known = Object.hasOwn(schema.properties, key) ? schema.properties[key] : undefined
     if (!known) return [`${path}.${key} is not a known key; it is kept and ignored`]
     return known.type === 'object' ? unknownKeys(value, known as TObject, `${path}.${key}`) : []
   })
@@ -111,8 +111,13 @@ export class LiveConfig {
   constructor(path: string, report: (problem: string) => void) {
     this.#path = path
     this.#report = report
-    this.#current = this.#load()
     this.#file = new WatchedFile(path, () => this.#reload())
+    try {
+      this.#current = this.#load()
+    } catch (error) {
+      this.#file.close()
+      throw error
+    }
   }
 
   get current(): Config {
