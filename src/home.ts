@@ -57,12 +57,12 @@ export function prepareHome(home: Home): void {
  * covered by the folder above them. The home itself may be readable, as long as nobody else can rename what is in it.
  */
 export function findLoosePermissions(home: Home): string[] {
-  const problems: string[] = []
+  const problems = new Set<string>()
   const check = (path: string, forbidden: number, mend: string) => {
     const stat = lstatSync(path, { throwIfNoEntry: false })
     if (!stat || stat.isSymbolicLink() || stat.isSocket()) return
     if (stat.mode & forbidden)
-      problems.push(
+      problems.add(
         `${path} has mode ${(stat.mode & 0o777).toString(8)}; run: chmod ${mend} '${path.replaceAll("'", `'\\''`)}'`,
       )
   }
@@ -72,7 +72,7 @@ export function findLoosePermissions(home: Home): string[] {
     check(folder, 0o077, '700')
     for (const entry of listFolder(folder)) check(join(folder, entry.name), 0o077, entry.isDirectory() ? '700' : '600')
   }
-  return problems
+  return [...problems]
 }
 
 function listFolder(path: string) {

@@ -48,6 +48,8 @@ export interface LazyCommand {
 }
 
 export function addLazily(parent: Command, cli: Cli, commands: LazyCommand[]): void {
+  // The implicit one would show the help of a command that is not loaded.
+  parent.helpCommand(false)
   for (const { name, summary } of commands) parent.command(name).description(summary)
   parent.hook('preSubcommand', async (_parent, command) => {
     const configure = await commands.find(({ name }) => name === command.name())?.load()

@@ -46,7 +46,6 @@ function buildProgram(output: Output): Command {
     .option('--home <dir>', 'where hackd keeps everything (default: $HACK_HOME, else ~/.hack)')
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'show help')
-    .helpCommand(false)
     .exitOverride()
     .showSuggestionAfterError()
     .showHelpAfterError('Run it with --help to see how it is used.')

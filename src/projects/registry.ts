@@ -138,7 +138,7 @@ export class ProjectRegistry {
       this.#look(entry, entry.project)
       this.#announce()
     }
-    return new WatchedFile(join(projectDir, configName), changed, [composeName])
+    return new WatchedFile([join(projectDir, configName), join(projectDir, composeName)], changed)
   }
 
   /** Reads the project's folder. A config that is no JSON, as while an editor saves it, leaves the last one in force. */

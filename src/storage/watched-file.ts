@@ -2,7 +2,7 @@ import { type FSWatcher, statSync, watch } from 'node:fs'
 import { basename, dirname } from 'node:path'
 
 /** How long a burst of events settles before the files are looked at again. */
-const settleMs = 20
+const defaultSettleMs = 20
 /** How often they are looked at without an event: file systems that send none, and folders that cannot be watched now. */
 const safetyMs = 5000
 const unwatchedMs = 1000
@@ -18,17 +18,23 @@ export class WatchedFile {
   readonly #folder: string
   readonly #names: string[]
   readonly #changed: () => void
+  readonly #settleMs: number
   #watcher: FSWatcher | undefined
   #watchedFolder = ''
   #safety: NodeJS.Timeout | undefined
   #settle: NodeJS.Timeout | undefined
   #seen: string
 
-  /** @param names files of the same folder that are followed too */
-  constructor(path: string, changed: () => void, names: string[] = []) {
-    this.#folder = dirname(path)
-    this.#names = [basename(path), ...names]
+  /**
+   * @param path one file, or several of one folder
+   * @param settleMs 0 for a file that is only ever replaced whole, and must be followed at once
+   */
+  constructor(path: string | [string, ...string[]], changed: () => void, settleMs = defaultSettleMs) {
+    const paths: [string, ...string[]] = typeof path === 'string' ? [path] : path
+    this.#folder = dirname(paths[0])
+    this.#names = paths.map(name => basename(name))
     this.#changed = changed
+    this.#settleMs = settleMs
     this.#watch()
     this.#seen = this.#stamp()
     this.#armSafety()
@@ -56,7 +62,7 @@ export class WatchedFile {
     this.#settle ??= setTimeout(() => {
       this.#settle = undefined
       this.#lookAgain()
-    }, settleMs).unref()
+    }, this.#settleMs).unref()
   }
 
   #armSafety(): void {
