@@ -3,22 +3,26 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Static, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
+import { Value } from '@sinclair/typebox/value'
 import { Timestamp } from '../../schemas/common.js'
 import { JobEvent, JobMeta } from '../../schemas/jobs.js'
 import { readJson, replaceJson } from '../storage/atomic-file.js'
 import { type Lines, openLines, readLines } from '../storage/jsonl.js'
 import { makePrivateFolder, writePrivate } from '../storage/private-file.js'
 
-/** What was asked for, kept for as long as it takes to start the job, and to recognise a repeated request. */
+/** What was asked for beyond what JobMeta shows. */
 export const JobRequest = Type.Object({
   environment: Type.Record(Type.String(), Type.String()),
   stdin: Type.Boolean(),
   timeoutMs: Type.Optional(Type.Integer()),
   /** Asked for through the admin socket: runs whatever `allowWrites` says. */
   local: Type.Boolean(),
-  idempotency: Type.Optional(Type.Object({ owner: Type.String(), key: Type.String(), digest: Type.String() })),
 })
 export type JobRequest = Static<typeof JobRequest>
+
+/** The Idempotency-Key that a job was made under, who sent it, and a digest of the body. */
+export const IdempotencyMark = Type.Object({ owner: Type.String(), key: Type.String(), digest: Type.String() })
+export type IdempotencyMark = Static<typeof IdempotencyMark>
 
 /** Persisted before the first signal, so that a crash in the middle of a cancel finishes it. */
 const Ending = Type.Object({ why: Type.Union([Type.Literal('cancel'), Type.Literal('timeout')]), at: Timestamp })
@@ -62,7 +66,11 @@ export class JobFolder {
     return join(this.path, 'ending.json')
   }
 
-  async create(request: JobRequest): Promise<void> {
+  get #mark(): string {
+    return join(this.path, 'idempotency.json')
+  }
+
+  async create(request: JobRequest, mark: IdempotencyMark | undefined): Promise<void> {
     makePrivateFolder(this.path)
     await Promise.all([
       writePrivate(this.#request, JSON.stringify(request)),
@@ -70,6 +78,7 @@ export class JobFolder {
       writePrivate(this.ownEvents, ''),
       // The first line makes the file own a block of the disk, so that the wrapper's lines never need another.
       writePrivate(this.journal, 'journal 1\n'),
+      ...(mark ? [writePrivate(this.#mark, JSON.stringify(mark))] : []),
     ])
   }
 
@@ -83,6 +92,16 @@ export class JobFolder {
       if (!lstatSync(this.path).isDirectory()) return undefined
       const meta: unknown = JSON.parse(readFileSync(this.#meta, 'utf8'))
       return metaCheck.Check(meta) ? meta : undefined
+    } catch {
+      return undefined
+    }
+  }
+
+  /** Synchronous, like loadMeta. Undefined when the job was made without a key. */
+  loadMark(): IdempotencyMark | undefined {
+    try {
+      const mark: unknown = JSON.parse(readFileSync(this.#mark, 'utf8'))
+      return Value.Check(IdempotencyMark, mark) ? mark : undefined
     } catch {
       return undefined
     }

@@ -1,9 +1,8 @@
 import { Value } from '@sinclair/typebox/value'
 import { FailureReason, type JobEvent, type JobMeta, type JobStatus } from '../../schemas/jobs.js'
 import { Bell } from './bell.js'
-import type { Ending, JobFolder, JobRequest } from './job-folder.js'
+import type { IdempotencyMark, JobFolder, JobRequest } from './job-folder.js'
 import { LogFollower } from './log-follower.js'
-import type { Run } from './runners/runner.js'
 
 /** What the readers of a job need: a live one and one of the history look the same to them. */
 export interface JobRecord {
@@ -38,12 +37,10 @@ const retryMs = 1000
 /** One job and its record on disk. */
 export class Job implements JobRecord {
   readonly folder: JobFolder
-  readonly request: JobRequest
   readonly bell = new Bell()
   readonly log: LogFollower
-  run: Run | undefined
-  ending: Ending | undefined
   gone = false
+  #request: JobRequest
   #meta: JobMeta
   #events: JobEvent[] | undefined
   #queue: Promise<unknown> = Promise.resolve()
@@ -53,7 +50,7 @@ export class Job implements JobRecord {
 
   constructor(folder: JobFolder, request: JobRequest, meta: JobMeta, report: (problem: string) => void) {
     this.folder = folder
-    this.request = request
+    this.#request = request
     this.#meta = meta
     this.#report = report
     this.log = new LogFollower(folder.log, () => this.bell.ring())
@@ -64,10 +61,14 @@ export class Job implements JobRecord {
     return this.#meta
   }
 
+  get request(): JobRequest {
+    return this.#request
+  }
+
   /** Puts a new job on disk. Nothing of it is left when that fails. */
-  async create(): Promise<void> {
+  async create(mark: IdempotencyMark | undefined): Promise<void> {
     try {
-      await this.folder.create(this.request)
+      await this.folder.create(this.#request, mark)
       const { status, runner } = this.#meta
       const event = this.#nextEvent('job.created', { status, runner })
       await this.folder.appendEvent(event)
@@ -83,9 +84,15 @@ export class Job implements JobRecord {
   async restore(): Promise<void> {
     const { records, damaged } = await this.folder.readEvents()
     if (damaged > 0) this.#report(`job ${this.#meta.jobId}: ${damaged} damaged lines in events.jsonl were skipped`)
-    this.ending = await this.folder.readEnding()
     this.#events = records
+    this.#request = (await this.folder.readRequest().catch(() => undefined)) ?? this.#request
     for (const event of records) if (event.seq > this.#meta.lastEventSeq) this.#meta = replay(this.#meta, event)
+    if (!isOver(this.#meta)) return
+    this.log.take()
+    this.#events = undefined
+    this.#meta = { ...this.#meta, logsBytes: this.#meta.logsBytes ?? (await this.log.size()) }
+    await this.log.release()
+    await this.folder.saveMeta(this.#meta)
   }
 
   /** Of a job that is over: read from disk, kept by nobody. */
@@ -162,7 +169,6 @@ export class Job implements JobRecord {
 
   close(): void {
     clearTimeout(this.#retry)
-    this.run?.close()
     this.log.unwatch()
   }
 }

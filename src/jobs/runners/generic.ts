@@ -34,7 +34,7 @@ export class GenericRunner implements Runner {
   async start(spec: RunSpec): Promise<Run> {
     const [program = ''] = spec.command
     if (!(await findProgram(program, spec.environment.PATH, spec.cwd)))
-      return new FailedRun(`there is no executable program "${program}" in the job's PATH`)
+      throw new Error(`there is no executable program "${program}" in the job's PATH`)
     const blocks = Math.ceil(spec.logsMaxBytes / blockBytes)
     const input = spec.stdin ? spec.folder.input : '/dev/null'
     const tools = await this.#tools
@@ -52,7 +52,7 @@ export class GenericRunner implements Runner {
       return run
     } catch (error) {
       run.close()
-      return new FailedRun((error as Error).message)
+      throw error
     }
   }
 
@@ -73,22 +73,6 @@ async function findTool(tool: string, path: string | undefined): Promise<string>
 }
 
 const markOf = (spec: RunSpec) => `HACK_JOB_ID=${spec.jobId}`
-
-/** A run that never began. */
-class FailedRun implements Run {
-  readonly started = new Promise<never>(() => undefined)
-  readonly ended: Promise<RunEnd>
-  constructor(error: string) {
-    this.ended = Promise.resolve({ failure: 'spawn_error', error })
-  }
-  async end(): Promise<NodeJS.Signals> {
-    return 'SIGTERM'
-  }
-  async input(): Promise<void> {
-    throw new GatewayError('stdin_closed')
-  }
-  close(): void {}
-}
 
 class GenericRun implements Run {
   readonly started: Promise<{ pid: number }>
@@ -120,6 +104,11 @@ class GenericRun implements Run {
 
   get #query(): TreeQuery {
     return { mark: markOf(this.#spec), leader: this.#journal.job, spareSession: this.#journal.wrapper?.pid }
+  }
+
+  async isOver(): Promise<boolean> {
+    await this.look()
+    return this.#settling
   }
 
   async end(graceMs: number): Promise<NodeJS.Signals> {
@@ -227,10 +216,10 @@ class GenericRun implements Run {
   async #drained(): Promise<void> {
     for (let pause = 1; ; pause = Math.min(pause * 2, 50)) {
       const { writer, wrapper, written } = this.#journal
-      if (written !== undefined || !writer) return
-      const now = statProcess(writer.pid)
-      const over = !now || now.startTime !== writer.startTime || isDead(now)
-      if (over ? !(wrapper && isAlive(wrapper)) : now.state === 'S') return
+      if (written !== undefined) return
+      const now = writer && statProcess(writer.pid)
+      const reads = now !== undefined && now.startTime === writer?.startTime && !isDead(now)
+      if (reads ? now.state === 'S' : !(wrapper && isAlive(wrapper))) return
       await delay(pause)
       await this.#readJournal()
     }

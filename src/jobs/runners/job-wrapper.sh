@@ -2,8 +2,8 @@
 #
 #   sh job-wrapper.sh LOG JOURNAL BLOCKS INPUT CAT SETSID MKFIFO SLEEP PROGRAM [ARGUMENT…]
 #
-# Processes:  this shell ─┬─ left shell ── the job, which leads a session and process group of its own
-#                         ├─ cat >>LOG, limited to BLOCKS × 512 bytes by the kernel (setrlimit(2), RLIMIT_FSIZE)
+# Processes:  this shell ─┬─ left shell ─── the job, which leads a session and process group of its own
+#                         ├─ right shell ── cat >>LOG, limited to BLOCKS × 512 bytes by the kernel (setrlimit(2))
 #                         └─ sleep <>INPUT, only with a FIFO as input: keeps it open while nobody writes
 # JOURNAL gets a line for each thing that happened; hackd reads nothing else. Lines are short and the file already
 # owns a disk block, so that a full disk cannot lose them. stat lines are /proc/<pid>/stat (proc(5)).
@@ -24,6 +24,8 @@ fi
 {
   ( note_self job; exec 3>&-; exec "$setsid" -- "$@" ) <"$input" 2>&1
   note exited $?
-  [ -z "$holder" ] || kill "$holder"
-} | ( note_self writer; ulimit -f "$blocks"; exec "$cat" >>"$log" 3>&- )
-note written $?
+  [ -z "$holder" ] || kill "$holder" 2>/dev/null
+} | {
+  ( note_self writer; ulimit -f "$blocks"; exec "$cat" >>"$log" 3>&- )
+  note written $?
+}

@@ -31,6 +31,8 @@ export interface Run {
   readonly started: Promise<{ pid?: number }>
   /** Resolves when the command is over and every byte that it wrote is in the log. Never rejects. */
   readonly ended: Promise<RunEnd>
+  /** Looks again: true when the command has ended by now, though `ended` may still wait for its last bytes. */
+  isOver(): Promise<boolean>
   /** Ends everything that belongs to the run, and resolves with the last signal that took. */
   end(graceMs: number): Promise<NodeJS.Signals>
   /** Hands bytes to the command's input, and closes it after `eof`. @throws GatewayError stdin_closed, queue_full */
@@ -42,6 +44,7 @@ export interface Run {
 /** A way to run jobs. One file each; the supervisor knows no more of them than this. */
 export interface Runner {
   readonly name: string
+  /** @throws Error whose message goes on record, as `spawn_error` or, with a full disk, `storage_error` */
   start(spec: RunSpec): Promise<Run>
   /** Finds what `start` of an earlier hackd began: alive, or ended meanwhile. Undefined when nothing was begun. */
   adopt(spec: RunSpec): Promise<Run | undefined>
