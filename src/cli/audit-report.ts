@@ -1,9 +1,11 @@
 import { verifyAudit } from '../audit/audit-check.js'
+import { prepareHome } from '../home.js'
 import { type Cli, CliError } from './cli.js'
 import { inert } from './ui/inert.js'
 
 /** Prints what the check of the audit log found. @throws CliError when the chain is broken. */
 export async function verify(options: { json?: boolean }, { home, output }: Cli): Promise<void> {
+  prepareHome(home)
   const check = await verifyAudit(home.audit)
   if (check.broken.length > 0) {
     const places = check.broken.map(({ file, line }) => `  ${inert(file)}:${line}`)
