@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import websocket from '@fastify/websocket'
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import audit from '../plugins/audit.js'
 import auth from '../plugins/auth.js'
 import docs from '../plugins/docs.js'
 import failures, { answerMalformed } from '../plugins/failures.js'
 import input from '../plugins/input.js'
 import jobs from '../plugins/jobs.js'
+import projectRoutes from '../plugins/projects.js'
 import status from '../plugins/status.js'
 import { StreamRegistry } from '../plugins/streams.js'
 import type { Services } from './services.js'
@@ -32,7 +33,7 @@ export async function buildApp(services: Services, { door, url }: AppOptions): P
   const streams = new StreamRegistry({ access, config })
   const app: FastifyInstance = Fastify({
     loggerInstance: log as FastifyBaseLogger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     childLoggerFactory: logger => logger,
     genReqId: () => randomUUID(),
     trustProxy: config.current.gateway.trustProxy ? ['loopback', 'linklocal', 'uniquelocal'] : false,
@@ -63,6 +64,7 @@ export async function buildApp(services: Services, { door, url }: AppOptions): P
     url,
     gauges: () => ({ streamsActive: streams.active, jobs: supervisor.counts() }),
   })
+  await app.register(projectRoutes, { prefix: '/v1/projects', views: services.projectViews })
   await app.register(jobs, { prefix: '/control-plane/projects/:projectId/jobs', supervisor, streams })
   return app
 }

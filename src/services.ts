@@ -11,6 +11,7 @@ import type { Home } from './home.js'
 import { GenericRunner } from './jobs/runners/generic.js'
 import { Supervisor } from './jobs/supervisor.js'
 import { childEnvironment } from './processes/environment.js'
+import { ProjectViews } from './projects/project-view.js'
 import { ProjectRegistry } from './projects/registry.js'
 
 /** The domain, built in order; `close` takes it down in reverse. */
@@ -25,6 +26,7 @@ export interface Services {
   access: Access
   audit: AuditLog
   projects: ProjectRegistry
+  projectViews: ProjectViews
   supervisor: Supervisor
   version: string
   startedAt: Date
@@ -75,6 +77,7 @@ export async function startServices(options: ServicesOptions): Promise<Services>
     access,
     audit,
     projects,
+    projectViews: new ProjectViews({ registry: projects, homeRoot: home.root }),
     supervisor,
     version: options.version,
     startedAt: new Date(),
