@@ -55,11 +55,11 @@ export async function buildApp(services: Services, { door, url }: AppOptions): P
   })
   const stops = [config, tokens, projects].map(source => source.onChange(() => streams.recheck()))
   app.addHook('onClose', async () => void stops.forEach(stop => void stop()))
-  await app.register(docs, { config, version: services.version })
   await app.register(input)
+  await app.register(failures)
+  await app.register(docs, { config, version: services.version })
   await app.register(audit, { door, audit: services.audit })
   await app.register(auth, { door, config, hosts, verifier, access, budget, lastUsed })
-  await app.register(failures)
 
   await app.register(status, {
     version: services.version,
