@@ -49,7 +49,10 @@ export class TokenStore {
       this.#tokens = new Map(live.map(record => [record.id, { record, expiresMs: expiryOf(record) }]))
       this.#reported = ''
     } catch (error) {
-      if (systemCode(error) !== 'ENOENT') return this.#complain((error as Error).message)
+      if (systemCode(error) !== 'ENOENT') {
+        this.#complain((error as Error).message)
+        return
+      }
       this.#tokens = new Map()
     }
     this.#announce()
