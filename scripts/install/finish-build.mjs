@@ -6,9 +6,7 @@ import { join } from 'node:path'
 copyFileSync('src/jobs/runners/job-wrapper.sh', 'dist/src/jobs/runners/job-wrapper.sh')
 for (const program of ['dist/src/main.js', 'dist/src/cli/main.js']) chmodSync(program, 0o755)
 
-for (const folder of ['src', 'plugins', 'schemas', 'scripts', 'test']) {
-  for (const name of readdirSync(join('dist', folder), { recursive: true })) {
-    const compiled = /^(.*)\.(js|js\.map|d\.ts)$/.exec(name)
-    if (compiled && !existsSync(join(folder, `${compiled[1]}.ts`))) rmSync(join('dist', folder, name))
-  }
+for (const name of readdirSync('dist', { recursive: true })) {
+  const compiled = /^((?:src|plugins|schemas|scripts|test)\b.*)\.(?:js|js\.map|d\.ts)$/.exec(name)
+  if (compiled && !existsSync(`${compiled[1]}.ts`)) rmSync(join('dist', name))
 }
