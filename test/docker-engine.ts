@@ -1,6 +1,7 @@
 import { execFile, execFileSync, spawn } from 'node:child_process'
 import {
   accessSync,
+  closeSync,
   constants,
   copyFileSync,
   existsSync,
@@ -100,6 +101,7 @@ export class TestEngine {
       env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` },
     })
     child.unref()
+    closeSync(log)
     this.#daemon = child.pid === undefined ? undefined : identify(child.pid)
     await until(`dockerd answers; see ${join(folder, 'dockerd.log')}`, () => this.docker('version').then(() => true))
   }
@@ -122,7 +124,7 @@ export class TestEngine {
   /** Runs `docker ARGS…` against this engine; returns its output without the last newline. */
   async docker(...args: string[]): Promise<string> {
     const { stdout } = await run('docker', args, { env: this.environment, timeout: 60_000, maxBuffer: 2 ** 26 })
-    return stdout.trimEnd()
+    return stdout.replace(/\n$/, '')
   }
 
   /** Runs `docker-compose ARGS…` in the folder of a compose file. */
