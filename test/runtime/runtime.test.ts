@@ -69,22 +69,32 @@ function answered(runtime: Runtime, project: string): string[] {
 const ageless = (rows: string[]) => rows.map(row => row.replace(/(About an?|Less than a|\d+) (second|minute)s?/, 'AGE'))
 const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b)
 
+interface Rows {
+  docker: string[]
+  hackd: string[]
+}
+
+/** Waits until both say the same, and shows the difference when they never do. */
+async function assertSame(look: () => Promise<Rows>): Promise<void> {
+  let rows = await look()
+  await until('the rows agree', async () => {
+    rows = await look()
+    return same(rows.docker, rows.hackd)
+  }).catch(() => undefined)
+  assert.deepEqual(rows.hackd, rows.docker)
+}
+
 /** The rows of a runtime that has been watching, and the very strings of one that looks for the first time. */
 async function assertAgrees(t: TestContext, runtime: Runtime, project: string): Promise<void> {
-  const look = async () => ({ docker: ageless(await printed(project)), hackd: ageless(answered(runtime, project)) })
-  await until('the rows agree', async () => same((await look()).docker, (await look()).hackd)).catch(() => undefined)
-  const watched = await look()
-  assert.deepEqual(watched.hackd, watched.docker)
-  const { runtime: fresh } = watch(t, engine.socket)
-  await until('the first snapshot', () => fresh.metrics().cache_updated_at !== null)
-  let rows = { docker: await printed(project), hackd: answered(fresh, project) }
-  for (let attempt = 0; attempt < 5 && !same(rows.docker, rows.hackd); attempt++) {
-    // A second boundary lay between the two looks.
-    const { runtime: again } = watch(t, engine.socket)
-    await until('a snapshot', () => again.metrics().cache_updated_at !== null)
-    rows = { docker: await printed(project), hackd: answered(again, project) }
-  }
-  assert.deepEqual(rows.hackd, rows.docker)
+  const watched = async () => ({ docker: ageless(await printed(project)), hackd: ageless(answered(runtime, project)) })
+  await assertSame(watched)
+  await assertSame(async () => {
+    const { runtime: fresh } = watch(t, engine.socket)
+    const docker = await printed(project)
+    await until('the first snapshot', () => fresh.metrics().cache_updated_at !== null)
+    fresh.close()
+    return { docker, hackd: answered(fresh, project) }
+  })
 }
 
 const containersOf = (runtime: Runtime, project: string): RuntimeContainer[] =>
