@@ -14,9 +14,9 @@ import {
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { identify, isAlive, type ProcessIdentity, selfIdentity } from '../src/processes/identity.js'
+import { eventually } from './eventually.js'
 
 const run = promisify(execFile)
 const prefix = 'hackd-engine-'
@@ -103,7 +103,8 @@ export class TestEngine {
     child.unref()
     closeSync(log)
     this.#daemon = child.pid === undefined ? undefined : identify(child.pid)
-    await until(`dockerd answers; see ${join(folder, 'dockerd.log')}`, () => this.docker('version').then(() => true))
+    const answers = () => this.docker('version').then(Boolean, () => false)
+    await eventually(`dockerd answers; see ${join(folder, 'dockerd.log')}`, answers, 60_000)
   }
 
   /** Stops the daemon and, as an engine does, its containers. */
@@ -111,8 +112,7 @@ export class TestEngine {
     if (!this.#daemon) return
     const daemon = this.#daemon
     this.signal('SIGTERM')
-    const ended = await until('dockerd ends', async () => !isAlive(daemon)).catch(() => false)
-    if (!ended) this.signal('SIGKILL')
+    await eventually('dockerd ends', () => !isAlive(daemon), 30_000).catch(() => this.signal('SIGKILL'))
     this.#daemon = undefined
   }
 
@@ -167,21 +167,6 @@ export class TestEngine {
     execFileSync('tar', ['--create', '--file', tar, '--directory', root, '.'])
     await this.docker('import', '--change', 'CMD ["sh"]', tar, this.image)
   }
-}
-
-/** Waits for a condition; a rejection counts as not yet. @throws Error after half a minute. */
-export async function until(what: string, condition: () => boolean | Promise<boolean>, ms = 30_000): Promise<true> {
-  const deadline = performance.now() + ms
-  let last: unknown
-  do {
-    try {
-      if (await condition()) return true
-    } catch (error) {
-      last = error
-    }
-    await delay(20)
-  } while (performance.now() < deadline)
-  throw new Error(`in vain for ${ms} ms: ${what}`, { cause: last })
 }
 
 /** Removes engines whose owner was killed before it could. */

@@ -30,7 +30,7 @@ export interface Discovery {
   projectDir: string
 }
 
-export type RuntimeMetrics = Pick<
+export type RuntimeCounters = Pick<
   Metrics,
   | 'cache_updated_at'
   | 'cache_age_ms'
@@ -99,7 +99,8 @@ export class Runtime {
     return this.#failures === 0 ? this.#engine : undefined
   }
 
-  metrics(): RuntimeMetrics {
+  /** For the metrics; times are null before the first. */
+  counters(): RuntimeCounters {
     const updatedAt = this.#snapshot?.takenAt
     return {
       cache_updated_at: timestamp(updatedAt),

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { Agent } from 'node:http'
 import { Duplex } from 'node:stream'
 import type { Endpoint } from './endpoint.js'
@@ -21,17 +21,45 @@ export class SshAgent extends Agent {
   }
 
   override createConnection(): Duplex {
-    const child = spawn('ssh', this.#arguments, { stdio: ['pipe', 'pipe', 'pipe'] })
-    const connection = Duplex.from({ readable: child.stdout, writable: child.stdin })
+    return new SshConnection(this.#arguments)
+  }
+}
+
+class SshConnection extends Duplex {
+  readonly #child: ChildProcessWithoutNullStreams
+
+  constructor(args: string[]) {
+    super()
+    const child = spawn('ssh', args)
+    this.#child = child
     let complaint = ''
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       complaint = (complaint + text).slice(-500)
     })
-    child.on('error', error => connection.destroy(error))
-    child.on('exit', code => {
-      if (code !== 0) connection.destroy(new Error(`ssh ended with status ${code}: ${complaint.trim()}`))
+    child.stdout.on('data', (chunk: Buffer) => this.push(chunk) || child.stdout.pause())
+    // How ssh ended says more than a pipe that it no longer reads.
+    child.stdin.on('error', () => undefined)
+    child.on('error', error => this.destroy(error))
+    child.on('close', code => {
+      if (code === 0) this.push(null)
+      else this.destroy(new Error(`ssh ended with status ${code}: ${complaint.trim()}`))
     })
-    connection.on('close', () => child.kill())
-    return connection
+  }
+
+  override _read(): void {
+    this.#child.stdout.resume()
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.#child.stdin.write(chunk, error => error || done())
+  }
+
+  override _final(done: () => void): void {
+    this.#child.stdin.end(done)
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#child.kill()
+    done(error)
   }
 }

@@ -7,8 +7,10 @@ import { after, before, type TestContext, test } from 'node:test'
 import type { RuntimeContainer } from '../../schemas/runtime.js'
 import { GatewayError } from '../../src/errors.js'
 import { type Discovery, Runtime, type RuntimeOptions } from '../../src/runtime/runtime.js'
-import { noEngine, TestEngine, until } from '../docker-engine.js'
+import { noEngine, TestEngine } from '../docker-engine.js'
 import { EngineProxy } from '../engine-proxy.js'
+import { eventually } from '../eventually.js'
+import { temporaryFolder } from '../temporary-folder.js'
 
 let engine: TestEngine
 before(async () => {
@@ -36,12 +38,6 @@ function watch(t: TestContext, socket: string, options: Partial<RuntimeOptions> 
   })
   t.after(() => runtime.close())
   return { runtime, reports, discoveries }
-}
-
-function temporaryFolder(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'hackd-runtime-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
-  return folder
 }
 
 async function proxied(t: TestContext): Promise<{ proxy: EngineProxy; socket: string }> {
@@ -77,7 +73,7 @@ interface Rows {
 /** Waits until both say the same, and shows the difference when they never do. */
 async function assertSame(look: () => Promise<Rows>): Promise<void> {
   let rows = await look()
-  await until('the rows agree', async () => {
+  await eventually('the rows agree', async () => {
     rows = await look()
     return same(rows.docker, rows.hackd)
   }).catch(() => undefined)
@@ -91,7 +87,7 @@ async function assertAgrees(t: TestContext, runtime: Runtime, project: string): 
   await assertSame(async () => {
     const { runtime: fresh } = watch(t, engine.socket)
     const docker = await printed(project)
-    await until('the first snapshot', () => fresh.metrics().cache_updated_at !== null)
+    await eventually('the first snapshot', () => fresh.counters().cache_updated_at !== null)
     fresh.close()
     return { docker, hackd: answered(fresh, project) }
   })
@@ -134,7 +130,7 @@ engineTest('through the life of a Compose project, every row is what docker ps -
   const { runtime, discoveries } = watch(t, engine.socket)
 
   await compose('up', '--detach', '--scale', 'worker=2')
-  await until('web is healthy', () => /healthy\)/.test(answered(runtime, 'shop').join()))
+  await eventually('web is healthy', () => /healthy\)/.test(answered(runtime, 'shop').join()))
   await assertAgrees(t, runtime, 'shop')
   const names = runtime.project('shop')?.services.map(({ service, containers }) => [service, containers.length])
   assert.deepEqual(names, [['broken', 1], ['web', 1], ['worker', 2]]) // biome-ignore format: a table
@@ -143,16 +139,16 @@ engineTest('through the life of a Compose project, every row is what docker ps -
 
   await compose('run', '--detach', 'worker', 'sleep', '3600')
   await compose('exec', '-T', 'web', 'touch', '/sick')
-  await until('web is unhealthy', () => answered(runtime, 'shop').join().includes('(unhealthy)'))
+  await eventually('web is unhealthy', () => answered(runtime, 'shop').join().includes('(unhealthy)'))
   await assertAgrees(t, runtime, 'shop')
 
   await compose('pause', 'worker')
-  await until('both workers are paused', () => answered(runtime, 'shop').join().split('(Paused)').length === 3)
+  await eventually('both workers are paused', () => answered(runtime, 'shop').join().split('(Paused)').length === 3)
   await assertAgrees(t, runtime, 'shop')
   await compose('unpause', 'worker')
 
   await compose('kill', 'worker')
-  await until('both workers are gone', () => answered(runtime, 'shop').join().split('Exited (137)').length === 3)
+  await eventually('both workers are gone', () => answered(runtime, 'shop').join().split('Exited (137)').length === 3)
   await assertAgrees(t, runtime, 'shop')
 
   await compose('up', '--detach', '--scale', 'worker=1')
@@ -162,7 +158,7 @@ engineTest('through the life of a Compose project, every row is what docker ps -
   assert.ok(containersOf(runtime, 'shop').every(({ state }) => state === 'exited'))
 
   await compose('down', '--timeout', '0', '--remove-orphans')
-  await until('nothing is left', () => runtime.project('shop') === null)
+  await eventually('nothing is left', () => runtime.project('shop') === null)
   assert.deepEqual(runtime.ps({ compose_project: 'shop' }).items, [])
 })
 
@@ -175,8 +171,8 @@ engineTest('containers that were only created, that restart for ever and that ha
     await engine.container({ project: 'blog--', service: 'idle', start: false }, 'sleep', '3600'),
   ]
   t.after(() => engine.docker('rm', '--force', ...ids))
-  await until('the loop restarts', async () => (await printed('blog')).join().includes('Restarting'))
-  await until('the watched rows say so', () => answered(runtime, 'blog').join().includes('Restarting (1)'))
+  await eventually('the loop restarts', async () => (await printed('blog')).join().includes('Restarting'))
+  await eventually('the watched rows say so', () => answered(runtime, 'blog').join().includes('Restarting (1)'))
   assert.match(answered(runtime, 'blog').join(), /\tCreated\t/)
   const branches = runtime.branches('blog').map(({ branch, runtime: { project } }) => [branch, project])
   assert.deepEqual(branches, [['new-look', 'blog--new-look']])
@@ -187,8 +183,8 @@ engineTest('a storm of events costs at most 5 lists a second, and never two at a
   const { runtime } = watch(t, socket)
   const id = await engine.container({ project: 'storm', service: 'eye' }, 'sleep', '3600')
   t.after(() => engine.docker('rm', '--force', id))
-  await until('it is seen', () => stateOf(runtime, 'storm') === 'running')
-  const seen = runtime.metrics().events_seen
+  await eventually('it is seen', () => stateOf(runtime, 'storm') === 'running')
+  const seen = runtime.counters().events_seen
   const counted = proxy.lists().length
   const began = performance.now()
   for (let round = 0; round < 25; round++) {
@@ -196,10 +192,10 @@ engineTest('a storm of events costs at most 5 lists a second, and never two at a
     await engine.docker('unpause', id)
   }
   await engine.docker('kill', id)
-  await until('the end is seen', () => stateOf(runtime, 'storm') === 'exited')
+  await eventually('the end is seen', () => stateOf(runtime, 'storm') === 'exited')
   const seconds = (performance.now() - began) / 1000
   // 25 pauses, 25 resumptions, a signal and an end; `stop` and the like may follow.
-  await until('every event was counted', () => runtime.metrics().events_seen - seen >= 52)
+  await eventually('every event was counted', () => runtime.counters().events_seen - seen >= 52)
   const lists = proxy.lists()
   assert.ok(lists.length - counted <= 5 * seconds + 1, `${lists.length - counted} lists in ${seconds} s`)
   for (const [index, { endedAt, startedAt }] of lists.entries()) {
@@ -214,17 +210,20 @@ engineTest('what happens inside a container is counted, and costs no list', asyn
   const { runtime } = watch(t, socket)
   const id = await engine.container({ project: 'quiet', service: 'one' }, 'sleep', '3600')
   t.after(() => engine.docker('rm', '--force', id))
-  await until('it is seen', () => stateOf(runtime, 'quiet') === 'running')
-  await until('its start has been worked off', async () => {
+  await eventually('it is seen', () => stateOf(runtime, 'quiet') === 'running')
+  await eventually('its start has been worked off', async () => {
     const before = proxy.lists().length
     await new Promise(resolve => setTimeout(resolve, 600))
     return proxy.lists().length === before
   })
-  const { events_seen, refresh_count } = runtime.metrics()
+  const { events_seen, refresh_count } = runtime.counters()
   await engine.docker('exec', id, 'true')
-  await until('exec_create, exec_start and exec_die arrived', () => runtime.metrics().events_seen >= events_seen + 3)
+  await eventually(
+    'exec_create, exec_start and exec_die arrived',
+    () => runtime.counters().events_seen >= events_seen + 3,
+  )
   await new Promise(resolve => setTimeout(resolve, 300))
-  assert.equal(runtime.metrics().refresh_count, refresh_count)
+  assert.equal(runtime.counters().refresh_count, refresh_count)
 })
 
 engineTest(
@@ -234,18 +233,18 @@ engineTest(
     const { runtime, reports } = watch(t, socket, { deadlineMs: 500 })
     const id = await engine.container({ project: 'still', service: 'one' }, 'sleep', '3600')
     t.after(() => engine.docker('rm', '--force', id))
-    await until('it is seen', () => stateOf(runtime, 'still') === 'running')
-    const before = runtime.metrics()
+    await eventually('it is seen', () => stateOf(runtime, 'still') === 'running')
+    const before = runtime.counters()
     proxy.hang()
-    await until('a question brings the failure to light', () => runtime.project('still') === null)
+    await eventually('a question brings the failure to light', () => runtime.project('still') === null)
     assert.equal(runtime.ps({ compose_project: 'still' }).items.length, 1, 'the last known rows, with their age')
     assert.ok(runtime.ps({ compose_project: 'still' }).cache_age_ms >= 500)
-    await until('failures are counted', () => runtime.metrics().refresh_failures >= before.refresh_failures + 2)
+    await eventually('failures are counted', () => runtime.counters().refresh_failures >= before.refresh_failures + 2)
     assert.equal(reports.length, 1, 'reported once')
     assert.match(String(reports[0]), /no answer within 500 ms/)
     await engine.docker('kill', id)
     proxy.resume()
-    await until('the truth is back', () => stateOf(runtime, 'still') === 'exited')
+    await eventually('the truth is back', () => stateOf(runtime, 'still') === 'exited')
     assert.equal(reports.length, 2)
   },
 )
@@ -253,16 +252,16 @@ engineTest(
 engineTest('an engine that is stopped and started again is shown as it is, without a restart of ours', async t => {
   const { runtime } = watch(t, engine.socket)
   await engine.container({ project: 'phoenix', service: 'one' }, 'sleep', '3600')
-  await until('it is seen', () => stateOf(runtime, 'phoenix') === 'running')
+  await eventually('it is seen', () => stateOf(runtime, 'phoenix') === 'running')
   await engine.down()
-  await until('nothing is known', () => runtime.project('phoenix') === null)
+  await eventually('nothing is known', () => runtime.project('phoenix') === null)
   assert.equal(runtime.ps({ compose_project: 'phoenix' }).items.length, 1)
   await engine.up()
-  await until('its end is seen', () => stateOf(runtime, 'phoenix') === 'exited')
-  const seen = runtime.metrics().events_seen
+  await eventually('its end is seen', () => stateOf(runtime, 'phoenix') === 'exited')
+  const seen = runtime.counters().events_seen
   await engine.container({ project: 'phoenix', service: 'two' }, 'sleep', '3600')
-  await until('events arrive again', () => runtime.metrics().events_seen > seen)
-  await until('the new one is seen', () => containersOf(runtime, 'phoenix').length === 2)
+  await eventually('events arrive again', () => runtime.counters().events_seen > seen)
+  await eventually('the new one is seen', () => containersOf(runtime, 'phoenix').length === 2)
   await assertAgrees(t, runtime, 'phoenix')
   await engine.docker('rm', '--force', ...containersOf(runtime, 'phoenix').map(({ id }) => id))
 })
@@ -272,22 +271,22 @@ engineTest('asked over a snapshot older than 10 s, ages go on', async t => {
   const id = await engine.container({ project: 'aging', service: 'one' }, 'sleep', '3600')
   t.after(() => engine.docker('rm', '--force', id))
   const { runtime } = watch(t, socket)
-  await until('the opening of the event stream was worked off', () => proxy.lists().length === 2)
-  await until('10 s without an event', () => (runtime.metrics().cache_age_ms ?? 0) > 10_100)
+  await eventually('the opening of the event stream was worked off', () => proxy.lists().length === 2)
+  await eventually('10 s without an event', () => (runtime.counters().cache_age_ms ?? 0) > 10_100)
   assert.equal(proxy.lists().length, 2, 'nobody asked, nothing is listed')
   const old = answered(runtime, 'aging').join()
-  await until('the age went on', () => answered(runtime, 'aging').join() !== old)
+  await eventually('the age went on', () => answered(runtime, 'aging').join() !== old)
   assert.equal(proxy.lists().length, 3)
 })
 
 test('without an engine nothing is made up, and nothing fails but the list that needs one', async t => {
   const { runtime, reports } = watch(t, join(temporaryFolder(t), 'nobody.sock'))
-  await until('it was tried twice', () => runtime.metrics().refresh_failures >= 2)
+  await eventually('it was tried twice', () => runtime.counters().refresh_failures >= 2)
   assert.equal(runtime.project('any'), null)
   assert.deepEqual(runtime.branches('any'), [])
   const unavailable = (error: unknown) => error instanceof GatewayError && error.code === 'runtime_unavailable'
   assert.throws(() => runtime.ps({ compose_project: 'any' }), unavailable)
-  const { cache_updated_at, cache_age_ms, last_refresh_at, events_seen } = runtime.metrics()
+  const { cache_updated_at, cache_age_ms, last_refresh_at, events_seen } = runtime.counters()
   assert.deepEqual([cache_updated_at, cache_age_ms, events_seen], [null, null, 0])
   assert.notEqual(last_refresh_at, null)
   assert.equal(reports.length, 1)
@@ -307,7 +306,7 @@ test('a socket that takes connections and never answers is given up at each dead
   await new Promise<void>(resolve => server.listen(socket, resolve))
   t.after(() => server.close())
   const { runtime } = watch(t, socket, { deadlineMs: 100 })
-  await until('three deadlines passed', () => runtime.metrics().refresh_failures >= 3)
+  await eventually('three deadlines passed', () => runtime.counters().refresh_failures >= 3)
   runtime.close()
-  await until('no connection is left', () => open === 0)
+  await eventually('no connection is left', () => open === 0)
 })
