@@ -34,6 +34,7 @@ export class AuditTrail {
   #hasIntent = false
   #isFinished = false
   #isAbandoned = false
+  #isTaken = false
 
   constructor(log: AuditLog, request: FastifyRequest, reply: FastifyReply, isLocal: boolean) {
     this.#log = log
@@ -49,7 +50,7 @@ export class AuditTrail {
 
   /** Resolves when the intent is on disk. @throws GatewayError `audit_unavailable` */
   async intent(): Promise<void> {
-    await this.#log.persist(this.#record('intent'))
+    await this.#log.persist(Object.assign(this.#record('intent'), this.#fields))
     this.#hasIntent = true
   }
 
@@ -65,8 +66,14 @@ export class AuditTrail {
     else this.#log.record(record)
   }
 
+  /** A stream that is served writes its result itself: only it knows what went in and out. */
+  takeOver(): void {
+    this.#isTaken = true
+  }
+
   /** The connection is done. A write goes on without its client: what came of it is known when its answer is ready. */
   closed(): void {
+    if (this.#isTaken) return
     if (this.#hasIntent && !this.#request.ws && !this.#reply.raw.headersSent) this.#isAbandoned = true
     else this.finish()
   }

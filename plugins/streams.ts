@@ -86,6 +86,7 @@ export class StreamRegistry {
   ): void {
     const stream = new Stream(socket, request.actor, scope)
     this.#streams.add(stream)
+    request.audit.takeOver()
     const session = begin(stream)
     stream.listen(session)
     socket.once('close', () => {

@@ -48,9 +48,12 @@ export async function buildApp(services: Services, { door, url }: AppOptions): P
 
   await app.register(websocket, {
     options: { maxPayload: frameLimit, perMessageDeflate: false, handleProtocols: selectProtocol },
+    // A protocol error has its own close code (RFC 6455, §7.4.1), which ws sends; cutting the socket here would lose it.
+    errorHandler: (error, _socket, request) =>
+      request.log.debug({ err: error, requestId: request.id }, 'a stream broke'),
+    preClose: done => void streams.close().then(() => done()),
   })
   const stops = [config, tokens, projects].map(source => source.onChange(() => streams.recheck()))
-  app.addHook('preClose', () => streams.close())
   app.addHook('onClose', async () => void stops.forEach(stop => void stop()))
   await app.register(docs, { config, version: services.version })
   await app.register(input)
