@@ -1,5 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { Nullable } from './common.js'
+import { Nullable, ProjectParams } from './common.js'
 
 /** A container of a Compose project, in the words of `docker ps -a`. */
 export const RuntimeContainer = Type.Object(
@@ -55,3 +55,24 @@ export const PsReply = Type.Object(
   { title: 'PsReply' },
 )
 export type PsReply = Static<typeof PsReply>
+
+export const ServiceParams = Type.Composite([ProjectParams, Type.Object({ service: Type.String() })])
+export type ServiceParams = Static<typeof ServiceParams>
+
+const logStart = {
+  since: Type.Optional(
+    Type.Number({ minimum: 0, description: 'Seconds since the epoch: only what was written later.' }),
+  ),
+  tail: Type.Optional(Type.Integer({ minimum: 0, description: 'Only this many of the last lines.' })),
+}
+
+export const ServiceLogQuery = Type.Object({
+  ...logStart,
+  branch: Type.Optional(Type.String({ minLength: 1, description: 'The service of the Compose project NAME--BRANCH.' })),
+  follow: Type.Boolean({ default: false, description: 'Over HTTP: stay open until the containers end.' }),
+})
+export type ServiceLogQuery = Static<typeof ServiceLogQuery>
+
+/** Begins the stream, or begins it again elsewhere. What it leaves out is as the URL says. Answers are frames of a job. */
+export const ServiceHello = Type.Object({ type: Type.Literal('hello'), ...logStart }, { title: 'ServiceHello' })
+export type ServiceHello = Static<typeof ServiceHello>

@@ -5,9 +5,9 @@ import { unframe } from './log-frames.js'
 
 export interface LogStart {
   /** Seconds since the epoch; only what was written later. */
-  since?: number | undefined
+  since?: number
   /** Only this many of the last lines. */
-  tail?: number | undefined
+  tail?: number
   /** Go on until the container ends. */
   follow: boolean
 }
@@ -32,18 +32,16 @@ export async function openContainerLog(
   return endsWith(signal, Config.Tty ? stream : unframe(stream), stream)
 }
 
-/** An aborted stream simply ends. So does one whose engine goes away: what the container wrote since is not known. */
+/** A stream that was aborted simply ends; one whose engine went away does not: nobody knows what came after. */
 async function* endsWith(signal: AbortSignal, bytes: AsyncIterable<Buffer>, stream: Readable): AsyncGenerator<Buffer> {
   try {
     yield* bytes
   } catch (error) {
-    if (!signal.aborted && !isReset(error)) throw error
+    if (!signal.aborted) throw error
   } finally {
     stream.destroy()
   }
 }
-
-const isReset = (error: unknown) => error instanceof Error && 'code' in error && error.code === 'ECONNRESET'
 
 export interface LogChunk {
   /** Bytes since the stream's start, after these. */

@@ -1,6 +1,6 @@
 import type { PsQuery, PsReply, RuntimeProject } from '../../schemas/runtime.js'
 import type { Metrics } from '../../schemas/status.js'
-import { GatewayError } from '../errors.js'
+import { GatewayError, systemCode } from '../errors.js'
 import { backOff } from './back-off.js'
 import { type EndpointSources, findEndpoint } from './endpoint.js'
 import { Engine } from './engine.js'
@@ -53,6 +53,7 @@ export class Runtime {
   #snapshot: Snapshot | undefined
   /** Failures in a row; undefined until the first answer or failure. */
   #failures: number | undefined
+  #absent = false
   #counters = { count: 0, failures: 0, lastAt: 0 }
   #timer: NodeJS.Timeout | undefined
   /** When the timer fires, and before when no list may begin; both as of performance.now(). */
@@ -89,9 +90,23 @@ export class Runtime {
   ps({ compose_project, project = compose_project, branch }: PsQuery): PsReply {
     const snapshot = this.#look()
     if (!snapshot) throw new GatewayError('runtime_unavailable')
-    const items = psItems(snapshot.projects.get(compose_project))
-    const age = Date.now() - snapshot.takenAt
-    return { project, branch: branch ?? null, composeProject: compose_project, items, cache_age_ms: Math.max(0, age) }
+    return {
+      project,
+      branch: branch ?? null,
+      composeProject: compose_project,
+      items: psItems(snapshot.projects.get(compose_project)),
+      cache_age_ms: this.ageMs() ?? 0,
+    }
+  }
+
+  /** False while there is an engine and it cannot be asked. Where there is none, it is known that nothing runs. */
+  get isKnown(): boolean {
+    return !this.#failures || this.#absent
+  }
+
+  /** How old the last snapshot is, in milliseconds; null when there has never been one. */
+  ageMs(): number | null {
+    return this.#snapshot ? Math.max(0, Date.now() - this.#snapshot.takenAt) : null
   }
 
   /** The engine as long as it answers. */
@@ -101,10 +116,9 @@ export class Runtime {
 
   /** For the metrics; times are null before the first. */
   counters(): RuntimeCounters {
-    const updatedAt = this.#snapshot?.takenAt
     return {
-      cache_updated_at: timestamp(updatedAt),
-      cache_age_ms: updatedAt === undefined ? null : Math.max(0, Date.now() - updatedAt),
+      cache_updated_at: timestamp(this.#snapshot?.takenAt),
+      cache_age_ms: this.ageMs(),
       last_refresh_at: timestamp(this.#counters.lastAt || undefined),
       refresh_count: this.#counters.count,
       refresh_failures: this.#counters.failures,
@@ -180,6 +194,7 @@ export class Runtime {
   #failed(error: Error): void {
     if (!this.#failures) this.#options.report(`Docker does not answer: ${error.message.trim()}`)
     this.#counters.failures++
+    this.#absent = ['ENOENT', 'ECONNREFUSED'].includes(systemCode(error) ?? '')
     this.#notBefore = performance.now() + backOff(this.#failures ?? 0)
     this.#failures = (this.#failures ?? 0) + 1
     this.#wanted = true
