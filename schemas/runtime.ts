@@ -38,6 +38,7 @@ export const PsQuery = Type.Object({
     minLength: 1,
     description: 'The Compose project: the name of an enabled project, or NAME--BRANCH.',
     'x-missing': 'missing_compose_project',
+    'x-invalid': 'missing_compose_project',
   }),
   project: Type.Optional(Type.String({ description: 'The name to display; the Compose project by default.' })),
   branch: Type.Optional(Type.String({ description: 'Echoed.' })),
