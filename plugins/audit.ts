@@ -29,7 +29,7 @@ export class AuditTrail {
   readonly #log: AuditLog
   readonly #request: FastifyRequest
   readonly #reply: FastifyReply
-  readonly #isLocal: boolean
+  readonly #remoteAddress: string
   #fields: Fields = {}
   #hasIntent = false
   #isFinished = false
@@ -40,7 +40,8 @@ export class AuditTrail {
     this.#log = log
     this.#request = request
     this.#reply = reply
-    this.#isLocal = isLocal
+    // Asked now: a socket that is gone has no address.
+    this.#remoteAddress = isLocal ? 'unix' : (request.ip ?? 'unknown').replace(/^::ffff:/, '')
   }
 
   /** Names what is done, and adds what the URL does not say, such as the id of a new job. */
@@ -96,7 +97,7 @@ export class AuditTrail {
       phase,
       method: request.method,
       path: request.originalUrl,
-      remoteAddress: this.#isLocal ? 'unix' : request.ip.replace(/^::ffff:/, ''),
+      remoteAddress: this.#remoteAddress,
     }
     if (request.actor?.kind === 'token') record.tokenId = request.actor.tokenId
     const userAgent = request.headers['user-agent']

@@ -92,6 +92,7 @@ test('what can be refused is refused before the upgrade', async t => {
   const status = async (jobId: string, token?: string) => {
     const { socket, closed } = hackd.stream(jobId, token)
     const [, response] = await once(socket, 'unexpected-response')
+    response.on('error', () => undefined).resume()
     socket.terminate()
     await closed.catch(() => undefined)
     return response.statusCode
