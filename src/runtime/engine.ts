@@ -42,7 +42,7 @@ export class Engine {
   }
 
   /** A GET whose answer is read as a stream. @throws Error with the engine's own sentence. */
-  open(what: string, path: string, query: Record<string, string | number | boolean>): Promise<Readable> {
+  open(what: string, path: string, query: object): Promise<Readable> {
     return this.call(
       what,
       abortSignal =>

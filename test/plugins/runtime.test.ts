@@ -146,7 +146,7 @@ engineTest('a Compose project that runs from a folder .hack is registered, and n
 
 engineTest("a service's log is streamed in the frames of a job, and ends with its container", async t => {
   const hackd = await start(t)
-  await service(t, 'web', 'echo eins; echo zwölf >&2; while [ ! -e /end ]; do sleep 0.05; done; printf drei')
+  await service(t, 'web', 'echo eins; echo zwölf; while [ ! -e /end ]; do sleep 0.05; done; printf drei')
   await seen(hackd, 1)
   const stream = await logStream(hackd, 'web').hello()
   await eventually('the first lines', () => stream.text === 'eins\nzwölf\n')

@@ -46,6 +46,23 @@ engineTest('a log is stdout and stderr, whole, until the container ends', async 
   assert.equal(await read(await openContainerLog(engine, id, { follow: false }, never)), text)
 })
 
+engineTest('a last line without a newline is not lost, wherever the log begins', async t => {
+  const engine = connect(t)
+  for (let round = 0; round < 5; round++) {
+    const id = await script(t, 'echo one; while [ ! -e /end ]; do sleep 0.02; done; printf two; printf three >&2')
+    await eventually('the first line is there', async () => (await host.docker('logs', id)) === 'one')
+    const logs = [{}, { tail: 1 }, { tail: 0 }].map(async start =>
+      read(await openContainerLog(engine, id, { follow: true, ...start }, never)),
+    )
+    await host.docker('exec', id, 'touch', '/end')
+    const [whole, last, none] = await Promise.all(logs)
+    assert.match(whole ?? '', /^one\n(twothree|threetwo)$/)
+    assert.equal(last, whole)
+    // Nothing tells what came after an empty beginning: the engine's word stands.
+    assert.ok(whole?.endsWith(none ?? 'nothing'))
+  }
+})
+
 engineTest('a log can begin at the last lines, or at a time', async t => {
   const engine = connect(t)
   const id = await script(t, 'echo old; sleep 1.5; date +%s >/tmp/t; echo new; exec sleep 3600')
