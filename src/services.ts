@@ -5,6 +5,7 @@ import { Access } from './auth/access.js'
 import { loadHomeKey } from './auth/home-key.js'
 import { HostRules } from './auth/host-rules.js'
 import { LastUsed } from './auth/last-used.js'
+import { RequestBudget } from './auth/request-budget.js'
 import { TokenStore } from './auth/token-store.js'
 import { Verifier } from './auth/verifier.js'
 import { LiveConfig } from './config.js'
@@ -29,6 +30,7 @@ export interface Services {
   verifier: Verifier
   hosts: HostRules
   access: Access
+  budget: RequestBudget
   audit: AuditLog
   projects: ProjectRegistry
   projectViews: ProjectViews
@@ -89,6 +91,7 @@ export async function startServices(options: ServicesOptions): Promise<Services>
     verifier,
     hosts,
     access,
+    budget: new RequestBudget(config),
     audit,
     projects,
     projectViews: new ProjectViews({ registry: projects, homeRoot: home.root, runtime: composeViews }),
