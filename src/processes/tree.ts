@@ -8,6 +8,8 @@ export interface TreeQuery {
   mark: string
   /** The process that leads the tree's own session and process group. */
   leader?: number | undefined
+  /** The leader's start time, where known: while another process has its pid, the number says nothing. */
+  leaderStart?: string | undefined
   /** A session that is spared though it bears the mark: the supervising wrapper and the log writer. */
   spareSession?: number | undefined
 }
@@ -19,9 +21,10 @@ export interface TreeQuery {
 export async function findTree(query: TreeQuery): Promise<ProcessStat[]> {
   const processes = await listProcesses()
   const members = new Map<number, ProcessStat>()
+  const leader = processes.some(stat => isImpostor(stat, query)) ? undefined : query.leader
   for (const stat of processes) {
     if (isDead(stat) || stat.sid === query.spareSession || stat.pid === process.pid) continue
-    const led = query.leader !== undefined && [stat.pid, stat.pgid, stat.sid].includes(query.leader)
+    const led = leader !== undefined && [stat.pid, stat.pgid, stat.sid].includes(leader)
     if (led || (await bearsMark(stat.pid, query.mark))) members.set(stat.pid, stat)
   }
   for (let grew = true; grew; ) {
@@ -35,6 +38,11 @@ export async function findTree(query: TreeQuery): Promise<ProcessStat[]> {
     }
   }
   return [...members.values()]
+}
+
+/** A later process with the leader's pid. The kernel gives no pid away that still names a group or a session. */
+function isImpostor(stat: ProcessStat, { leader, leaderStart }: TreeQuery): boolean {
+  return stat.pid === leader && leaderStart !== undefined && stat.startTime !== leaderStart
 }
 
 async function listProcesses(): Promise<ProcessStat[]> {
@@ -83,7 +91,11 @@ export interface EndTreeOptions {
  * Returns the last signal that was needed.
  */
 export async function endTree({ query, first, graceMs, ended }: EndTreeOptions): Promise<NodeJS.Signals> {
-  for (const { pid } of await findTree(query)) signalProcess(pid, first)
+  for (const { pid } of await findTree(query)) {
+    signalProcess(pid, first)
+    // A stopped process would not act on it.
+    signalProcess(pid, 'SIGCONT')
+  }
   const deadline = performance.now() + graceMs
   for (let pause = 5; performance.now() < deadline; pause = Math.min(pause * 2, 100)) {
     if ((await findTree(query)).length === 0) return first
