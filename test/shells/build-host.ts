@@ -1,0 +1,80 @@
+import { chmodSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { CreateShell } from '../../schemas/shells.js'
+import { type Attachment, ShellHost, type ShellLimits, type ShellRef } from '../../src/shells/shell-host.js'
+import type { ShellEvent, ShellExit } from '../../src/shells/viewer.js'
+
+/** Polls until `condition` holds; a test that waits in vain says for what. */
+export async function until(what: string, condition: () => boolean | Promise<boolean>, patienceMs = 20_000) {
+  for (const end = Date.now() + patienceMs; !(await condition()); await delay(10))
+    if (Date.now() > end) throw new Error(`waited in vain until ${what}`)
+}
+
+/** A host over an empty project folder; it ends with its test. */
+export function buildHost(t: TestContext, overrides: Partial<ShellLimits> = {}) {
+  const root = realpathSync(mkdtempSync(join(tmpdir(), 'shells-')))
+  const usual = { max: 32, scrollbackBytes: 2 ** 21, exitedTtlMinutes: 10, idleMinutes: 1440, graceMs: 2000 }
+  const limits: ShellLimits = { ...usual, ...overrides }
+  const host = new ShellHost({ environment: { ...process.env, HISTFILE: '/dev/null' }, limits: () => limits })
+  t.after(async () => {
+    await host.close()
+    rmSync(root, { recursive: true, force: true })
+  })
+  const project = { id: 'project', name: 'a project', repoRoot: root }
+  /** Writes an executable and returns its path. */
+  const script = (name: string, text: string) => {
+    const path = join(root, name)
+    writeFileSync(path, text)
+    chmodSync(path, 0o755)
+    return path
+  }
+  const open = async (request: CreateShell = {}): Promise<ShellRef> => {
+    const { shellId } = await host.create(project, request)
+    return { projectId: project.id, shellId }
+  }
+  /** Opens a shell that runs a POSIX sh program. */
+  const run = (program: string) => open({ shell: script(`program-${Math.random()}`, `#!/bin/sh\n${program}\n`) })
+  return { host, project, root, limits, script, open, run }
+}
+
+/** What one viewer was given so far. */
+export class Watch {
+  readonly events: ShellEvent[] = []
+  readonly done: Promise<ShellExit | undefined>
+  readonly attachment: Attachment
+  #bytes: Buffer[] = []
+
+  constructor(attachment: Attachment) {
+    this.attachment = attachment
+    this.done = this.#run()
+  }
+
+  async #run(): Promise<ShellExit | undefined> {
+    for await (const event of this.attachment.events) {
+      this.events.push(event)
+      if (event.type === 'output') this.#bytes.push(event.bytes)
+      if (event.type === 'exit') return event
+    }
+    return undefined
+  }
+
+  get bytes(): Buffer {
+    this.#bytes = [Buffer.concat(this.#bytes)]
+    return this.#bytes[0] ?? Buffer.alloc(0)
+  }
+
+  get text(): string {
+    return this.bytes.toString()
+  }
+
+  async has(text: string): Promise<void> {
+    await until(`the output has ${JSON.stringify(text)}`, () => this.text.includes(text))
+  }
+}
+
+export async function watch(host: ShellHost, ref: ShellRef, from?: number): Promise<Watch> {
+  return new Watch(await host.attach(ref, { from }))
+}
