@@ -29,9 +29,21 @@ export type AuditEntry = Static<typeof AuditEntry>
 
 export const AuditQuery = Type.Object({
   limit: Type.Integer({ minimum: 1, maximum: 1000, default: 100 }),
-  before: Type.Optional(Type.String({ description: 'The id of an entry: only older ones are returned.' })),
+  before: Type.Optional(
+    Type.String({
+      description: 'The id of an entry, or `next` of an earlier answer: only older entries are returned.',
+    }),
+  ),
 })
 export type AuditQuery = Static<typeof AuditQuery>
 
-export const AuditPage = Type.Object({ entries: Type.Array(AuditEntry) })
+export const AuditPage = Type.Object(
+  {
+    entries: Type.Array(AuditEntry),
+    next: Type.Optional(
+      Type.String({ description: 'Pass it as `before` to go on. Absent when there is nothing older.' }),
+    ),
+  },
+  { title: 'AuditPage' },
+)
 export type AuditPage = Static<typeof AuditPage>

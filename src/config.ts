@@ -40,6 +40,7 @@ export const ControlPlane = section({
   }),
   audit: section({ maxBytes: count(64 * 2 ** 20, 65536), maxFiles: count(5) }),
 })
+type Document = Record<string, unknown>
 export type Config = Static<typeof ControlPlane>
 
 /** Keys that are read once, at start. */
@@ -66,8 +67,10 @@ export function parseConfig(path: string, text: string): { config: Config; warni
     throw new ConfigError(path, ['the document must be a JSON object'])
   const given = (document as { controlPlane?: unknown }).controlPlane ?? {}
   const config: unknown = Value.Default(ControlPlane, Value.Clone(given))
-  if (Value.Check(ControlPlane, config)) return { config, warnings: unknownKeys(given, ControlPlane, 'controlPlane') }
-  throw new ConfigError(path, listProblems(config))
+  const lists = listsForSections(given, ControlPlane, 'controlPlane')
+  if (Value.Check(ControlPlane, config) && lists.length === 0)
+    return { config, warnings: unknownKeys(given, ControlPlane, 'controlPlane') }
+  throw new ConfigError(path, [...lists, ...listProblems(config)])
 }
 
 function listProblems(config: unknown): string[] {
@@ -79,10 +82,19 @@ function listProblems(config: unknown): string[] {
   return [...byPath.values()]
 }
 
+/** TypeBox replaces a list that stands where a section belongs by the section's defaults. */
+function listsForSections(given: unknown, schema: TObject, path: string): string[] {
+  if (Array.isArray(given)) return [`${path}: Expected object, but it is ${JSON.stringify(given)}`]
+  if (typeof given !== 'object' || given === null) return []
+  return Object.entries(schema.properties).flatMap(([key, child]) =>
+    child.type === 'object' ? listsForSections((given as Document)[key], child as TObject, `${path}.${key}`) : [],
+  )
+}
+
 function unknownKeys(given: unknown, schema: TObject, path: string): string[] {
   if (typeof given !== 'object' || given === null) return []
   return Object.entries(given).flatMap(([key, value]) => {
-    const known = schema.properties[key]
+    const known = Object.hasOwn(schema.properties, key) ? schema.properties[key] : undefined
     if (!known) return [`${path}.${key} is not a known key; it is kept and ignored`]
     return known.type === 'object' ? unknownKeys(value, known as TObject, `${path}.${key}`) : []
   })
@@ -111,8 +123,13 @@ export class LiveConfig {
   constructor(path: string, report: (problem: string) => void) {
     this.#path = path
     this.#report = report
-    this.#current = this.#load()
     this.#file = new WatchedFile(path, () => this.#reload())
+    try {
+      this.#current = this.#load()
+    } catch (error) {
+      this.#file.close()
+      throw error
+    }
   }
 
   get current(): Config {

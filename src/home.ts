@@ -42,9 +42,9 @@ export function homeAt(root: string): Home {
   }
 }
 
-/** `--home`, else `HACK_HOME`, else `~/.hack`. */
+/** `--home`, else `HACK_HOME`, else `~/.hack`. An empty one counts as not given: it would mean the current folder. */
 export function locateHome(flag: string | undefined, environment: NodeJS.ProcessEnv): Home {
-  return homeAt(flag ?? environment.HACK_HOME ?? join(homedir(), '.hack'))
+  return homeAt(flag || environment.HACK_HOME || join(homedir(), '.hack'))
 }
 
 /** Creates the folders that are missing. */
@@ -57,12 +57,14 @@ export function prepareHome(home: Home): void {
  * covered by the folder above them. The home itself may be readable, as long as nobody else can rename what is in it.
  */
 export function findLoosePermissions(home: Home): string[] {
-  const problems: string[] = []
+  const problems = new Set<string>()
   const check = (path: string, forbidden: number, mend: string) => {
     const stat = lstatSync(path, { throwIfNoEntry: false })
     if (!stat || stat.isSymbolicLink() || stat.isSocket()) return
     if (stat.mode & forbidden)
-      problems.push(`${path} has mode ${(stat.mode & 0o777).toString(8)}; run: chmod ${mend} '${path}'`)
+      problems.add(
+        `${path} has mode ${(stat.mode & 0o777).toString(8)}; run: chmod ${mend} '${path.replaceAll("'", `'\\''`)}'`,
+      )
   }
   check(home.root, 0o022, '700')
   for (const path of [home.config, home.projects]) check(path, 0o077, '600')
@@ -70,7 +72,7 @@ export function findLoosePermissions(home: Home): string[] {
     check(folder, 0o077, '700')
     for (const entry of listFolder(folder)) check(join(folder, entry.name), 0o077, entry.isDirectory() ? '700' : '600')
   }
-  return problems
+  return [...problems]
 }
 
 function listFolder(path: string) {

@@ -1,48 +1,44 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
-import { isDead, type ProcessStat, parseStat } from './identity.js'
+import { isDead, type ProcessIdentity, type ProcessStat, parseStat } from './identity.js'
 
-/** Which processes belong to one job or shell. A process belongs if any of these says so, or if its parent belongs. */
+/** Where the processes of one job or shell are recognised by. */
 export interface TreeQuery {
   /** An environment entry that the tree inherits, `NAME=value`; it finds double-forked and setsid'ed descendants. */
   mark: string
-  /** The process that leads the tree's own session and process group. */
-  leader?: number | undefined
-  /** The leader's start time, where known: while another process has its pid, the number says nothing. */
-  leaderStart?: string | undefined
+  /** The process that leads the tree's own session. A recycled pid is not it. */
+  leader?: ProcessIdentity | undefined
   /** A session that is spared though it bears the mark: the supervising wrapper and the log writer. */
   spareSession?: number | undefined
 }
 
-/**
- * Every living process of the tree, read from /proc (proc(5)). A process whose environment is not readable
- * (another user's, setuid) still belongs through its session, group or parent.
- */
-export async function findTree(query: TreeQuery): Promise<ProcessStat[]> {
-  const processes = await listProcesses()
-  const members = new Map<number, ProcessStat>()
-  const leader = processes.some(stat => isImpostor(stat, query)) ? undefined : query.leader
-  for (const stat of processes) {
-    if (isDead(stat) || stat.sid === query.spareSession || stat.pid === process.pid) continue
-    const led = leader !== undefined && [stat.pid, stat.pgid, stat.sid].includes(leader)
-    if (led || (await bearsMark(stat.pid, query.mark))) members.set(stat.pid, stat)
-  }
-  for (let grew = true; grew; ) {
-    grew = false
-    for (const stat of processes) {
-      if (members.has(stat.pid) || isDead(stat) || stat.sid === query.spareSession) continue
-      if (members.has(stat.ppid)) {
-        members.set(stat.pid, stat)
-        grew = true
-      }
-    }
-  }
-  return [...members.values()]
-}
+/** Members of earlier looks, pid → start time: they stay members even when their leader and their parents are gone. */
+export type KnownMembers = Map<number, string>
 
-/** A later process with the leader's pid. The kernel gives no pid away that still names a group or a session. */
-function isImpostor(stat: ProcessStat, { leader, leaderStart }: TreeQuery): boolean {
-  return stat.pid === leader && leaderStart !== undefined && stat.startTime !== leaderStart
+/**
+ * Every living process of the tree, read from /proc (proc(5)): what bears the mark, the leader, what an earlier look
+ * found, and, from there on, every child of a member and everything in a member's session. A tree begins with a
+ * session leader, so no session of a member is anybody else's.
+ */
+export async function findTree(query: TreeQuery, known: KnownMembers = new Map()): Promise<ProcessStat[]> {
+  const living = (await listProcesses()).filter(
+    stat => !isDead(stat) && stat.sid !== query.spareSession && stat.pid !== process.pid,
+  )
+  const marked = await Promise.all(living.map(stat => bearsMark(stat.pid, query.mark)))
+  const members = new Set(
+    living.filter((stat, index) => {
+      const led = stat.pid === query.leader?.pid && stat.startTime === query.leader.startTime
+      return led || marked[index] || known.get(stat.pid) === stat.startTime
+    }),
+  )
+  for (let size = -1; size !== members.size; ) {
+    size = members.size
+    const pids = new Set([...members].map(stat => stat.pid))
+    const sessions = new Set([...members].map(stat => stat.sid))
+    for (const stat of living) if (pids.has(stat.ppid) || sessions.has(stat.sid)) members.add(stat)
+  }
+  for (const { pid, startTime } of members) known.set(pid, startTime)
+  return [...members]
 }
 
 async function listProcesses(): Promise<ProcessStat[]> {
@@ -81,32 +77,31 @@ export interface EndTreeOptions {
   first: NodeJS.Signals
   /** Milliseconds between the first signal and SIGKILL. */
   graceMs: number
-  /** Resolves early when nothing is left, if the caller knows a cheaper way to hear of it than the next look. */
-  ended?: Promise<unknown>
 }
 
 /**
  * Ends a whole tree: `first` to everyone, the grace, then SIGKILL until a look finds nobody.
- * Before each SIGKILL round all members are stopped, so that none forks between the look and the kill.
+ * Before each SIGKILL all members are stopped and looked for again, so that none forks away between look and kill.
  * Returns the last signal that was needed.
  */
-export async function endTree({ query, first, graceMs, ended }: EndTreeOptions): Promise<NodeJS.Signals> {
-  for (const { pid } of await findTree(query)) {
+export async function endTree({ query, first, graceMs }: EndTreeOptions): Promise<NodeJS.Signals> {
+  const known: KnownMembers = new Map()
+  for (const { pid } of await findTree(query, known)) {
     signalProcess(pid, first)
     // A stopped process would not act on it.
     signalProcess(pid, 'SIGCONT')
   }
   const deadline = performance.now() + graceMs
-  for (let pause = 5; performance.now() < deadline; pause = Math.min(pause * 2, 100)) {
-    if ((await findTree(query)).length === 0) return first
-    const left = Math.max(0, deadline - performance.now())
-    await Promise.race([delay(Math.min(pause, left)), ...(ended ? [ended.then(() => delay(1))] : [])])
+  // Other people's descendants send no event when they end: look again, soon at first.
+  for (let pause = 2; performance.now() < deadline; pause = Math.min(pause * 2, 100)) {
+    if ((await findTree(query, known)).length === 0) return first
+    await delay(Math.min(pause, Math.max(0, deadline - performance.now())))
   }
   for (let round = 0; ; round++) {
-    const members = await findTree(query)
+    const members = await findTree(query, known)
     if (members.length === 0) return round === 0 ? first : 'SIGKILL'
     for (const { pid } of members) signalProcess(pid, 'SIGSTOP')
-    for (const { pid } of await findTree(query)) signalProcess(pid, 'SIGKILL')
+    for (const { pid } of await findTree(query, known)) signalProcess(pid, 'SIGKILL')
     await delay(Math.min(2 ** round, 100))
   }
 }

@@ -186,8 +186,8 @@ export class Shell implements ViewedShell {
 
   async #end(graceMs: number): Promise<void> {
     if (this.#exit) return
-    const query = { mark: this.#options.mark, leader: this.#pty.pid, leaderStart: this.#identity?.startTime }
-    await endTree({ query, first: 'SIGHUP', graceMs, ended: this.ended })
+    const query = { mark: this.#options.mark, leader: this.#identity }
+    await endTree({ query, first: 'SIGHUP', graceMs })
     await this.ended
   }
 

@@ -1,10 +1,11 @@
+import { randomBytes } from 'node:crypto'
 import { open, readFile, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Static, TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { systemCode } from '../errors.js'
 import { takeLock } from './lock-file.js'
-import { writePrivate } from './private-file.js'
+import { fileMode, writeNew } from './private-file.js'
 
 /** A file that is there but does not hold what it should. The file is left as it is. */
 export class DamagedFile extends Error {
@@ -15,13 +16,11 @@ export class DamagedFile extends Error {
   }
 }
 
-let serial = 0
-
 /** Replaces a file so that a reader, or a crash, sees the old content or the new, never a part: rename(2). */
-export async function replaceFile(path: string, data: string | Uint8Array): Promise<void> {
-  const temporary = `${path}.${process.pid}.${serial++}.tmp`
+export async function replaceFile(path: string, data: string | Uint8Array, mode = fileMode): Promise<void> {
+  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`
   try {
-    await writePrivate(temporary, data, true)
+    await writeNew(temporary, data, mode)
     await rename(temporary, path)
   } catch (error) {
     await unlink(temporary).catch(() => undefined)

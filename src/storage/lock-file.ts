@@ -25,8 +25,8 @@ let serial = 0
  */
 export async function takeLock(path: string, waitMs: number): Promise<Lock> {
   const temporary = `${path}.${process.pid}.${serial++}`
-  await writePrivate(temporary, JSON.stringify(selfIdentity()))
   try {
+    await writePrivate(temporary, JSON.stringify(selfIdentity()))
     const deadline = performance.now() + waitMs
     for (;;) {
       const owner = await tryLink(temporary, path)
@@ -36,8 +36,14 @@ export async function takeLock(path: string, waitMs: number): Promise<Lock> {
       else await delay(2 + Math.random() * 8)
     }
   } finally {
-    await unlink(temporary)
+    await unlink(temporary).catch(() => undefined)
   }
+}
+
+/** Who holds the lock now; undefined when nobody alive does. */
+export async function lockOwner(path: string): Promise<ProcessIdentity | undefined> {
+  const owner = await readOwner(path)
+  return isAlive(owner) ? owner : undefined
 }
 
 /** Undefined when we got it, the present owner otherwise. */

@@ -16,6 +16,18 @@ export async function writePrivate(path: string, data: string | Uint8Array, sync
   }
 }
 
+/** Writes a file that must not exist yet, not even as a symlink, with exactly this mode, and waits for the disk. */
+export async function writeNew(path: string, data: string | Uint8Array, mode: number): Promise<void> {
+  const file = await open(path, 'wx', mode)
+  try {
+    await file.chmod(mode)
+    await file.writeFile(data)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
 export async function openPrivate(path: string, flags: 'a' | 'w' | 'wx' | 'a+'): Promise<FileHandle> {
   const file = await open(path, flags, fileMode)
   try {

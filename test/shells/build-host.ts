@@ -1,28 +1,19 @@
-import { chmodSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 import type { CreateShell } from '../../schemas/shells.js'
 import { type Attachment, ShellHost, type ShellLimits, type ShellRef } from '../../src/shells/shell-host.js'
+import { eventually } from '../eventually.js'
+import { temporaryFolder } from '../temporary-folder.js'
 import type { ShellEvent, ShellExit } from '../../src/shells/viewer.js'
-
-/** Polls until `condition` holds; a test that waits in vain says for what. */
-export async function until(what: string, condition: () => boolean | Promise<boolean>, patienceMs = 20_000) {
-  for (const end = Date.now() + patienceMs; !(await condition()); await delay(10))
-    if (Date.now() > end) throw new Error(`waited in vain until ${what}`)
-}
 
 /** A host over an empty project folder; it ends with its test. */
 export function buildHost(t: TestContext, overrides: Partial<ShellLimits> = {}) {
-  const root = realpathSync(mkdtempSync(join(tmpdir(), 'shells-')))
+  const root = temporaryFolder(t)
   const usual = { max: 32, scrollbackBytes: 2 ** 21, exitedTtlMinutes: 10, idleMinutes: 1440, graceMs: 2000 }
   const limits: ShellLimits = { ...usual, ...overrides }
   const host = new ShellHost({ environment: { ...process.env, HISTFILE: '/dev/null' }, limits: () => limits })
-  t.after(async () => {
-    await host.close()
-    rmSync(root, { recursive: true, force: true })
-  })
+  t.after(() => host.close())
   const project = { id: 'project', name: 'a project', repoRoot: root }
   /** Writes an executable and returns its path. */
   const script = (name: string, text: string) => {
@@ -71,7 +62,7 @@ export class Watch {
   }
 
   async has(text: string): Promise<void> {
-    await until(`the output has ${JSON.stringify(text)}`, () => this.text.includes(text))
+    await eventually(`the output has ${JSON.stringify(text)}`, () => this.text.includes(text))
   }
 }
 

@@ -3,14 +3,15 @@ import { test } from 'node:test'
 import xterm from '@xterm/headless'
 import { silenceQueries } from '../../src/shells/terminal-queries.js'
 
-/** What a real terminal types back by itself. */
-async function answersTo(...writes: (string | Buffer)[]): Promise<string> {
+/** What a real terminal types back by itself, `seen` having been written to it before. */
+async function answersTo(data: string | Buffer, seen = ''): Promise<string> {
   const terminal = new xterm.Terminal({ allowProposedApi: true })
+  await new Promise<void>(done => terminal.write(seen, done))
   let answers = ''
-  terminal.onData(data => {
-    answers += data
+  terminal.onData(answer => {
+    answers += answer
   })
-  for (const data of writes) await new Promise<void>(done => terminal.write(data, done))
+  await new Promise<void>(done => terminal.write(data, done))
   terminal.dispose()
   return answers
 }
@@ -58,7 +59,8 @@ test('no query is left in a replay, and nothing else is touched', async () => {
     const bytes = Buffer.from(query, 'latin1')
     const silenced = silenceQueries(Buffer.concat([Buffer.from('é before'), bytes, Buffer.from('\x1b[1mafter')]))
     assert.equal(silenced.length, bytes.length + 'é before\x1b[1mafter'.length + 1)
-    assert.match(silenced.toString(), /^é before[\0\n\r\\]*\x1b\[1mafter$/, JSON.stringify(query))
+    const left = silenced.toString().replaceAll(/[\0\r\n]/g, '')
+    assert.equal(left, 'é before\x1b[1mafter', JSON.stringify(query))
     assert.equal(await answersTo(silenced), '', JSON.stringify(query))
   }
 })
@@ -75,7 +77,7 @@ test('a query that was cut where the reader left is not completed by the rest', 
     const text = `x${query}y`
     for (let cut = 2; cut <= query.length; cut++) {
       const rest = silence(text, cut).subarray(cut)
-      assert.equal(await answersTo(text.slice(0, cut), rest), '', `${JSON.stringify(query)} cut at ${cut}`)
+      assert.equal(await answersTo(rest, text.slice(0, cut)), '', `${JSON.stringify(query)} cut at ${cut}`)
     }
   }
 })

@@ -1,0 +1,73 @@
+import { randomUUID } from 'node:crypto'
+import websocket from '@fastify/websocket'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import audit from '../plugins/audit.js'
+import auth from '../plugins/auth.js'
+import docs from '../plugins/docs.js'
+import failures, { answerMalformed } from '../plugins/failures.js'
+import input from '../plugins/input.js'
+import status from '../plugins/status.js'
+import type { Services } from './services.js'
+
+export interface AppOptions {
+  /** `local` is the admin socket: no token, no Host rule, no limits; its file mode is the guard. */
+  door: 'tcp' | 'local'
+}
+
+const bodyLimit = 2 ** 20
+const frameLimit = 2 ** 20
+const headersTimeout = 10_000
+const requestTimeout = 30_000
+const connectionsCheckingInterval = 1000
+/** Longer than any header Node accepts: a long parameter is just an unknown one. */
+const maxParamLength = 2 ** 15
+
+/** The whole URL map. Every route is inside the scope that the hooks of audit, auth and failures cover; both doors serve all. */
+export async function buildApp(services: Services, { door }: AppOptions): Promise<FastifyInstance> {
+  const { config, log, hosts, verifier, access, lastUsed } = services
+  const app: FastifyInstance = Fastify({
+    loggerInstance: log as FastifyBaseLogger,
+    disableRequestLogging: true,
+    childLoggerFactory: logger => logger,
+    genReqId: () => randomUUID(),
+    trustProxy: config.current.gateway.trustProxy ? ['loopback', 'linklocal', 'uniquelocal'] : false,
+    bodyLimit,
+    requestTimeout,
+    http: { headersTimeout, connectionsCheckingInterval, requireHostHeader: false },
+    return503OnClosing: false,
+    rewriteUrl: ({ url = '/' }) => (isDecodable(url) ? url : '/'),
+    routerOptions: { maxParamLength },
+    clientErrorHandler: answerMalformed,
+  })
+
+  await app.register(websocket, {
+    options: { maxPayload: frameLimit, perMessageDeflate: false, handleProtocols: selectProtocol },
+  })
+  await app.register(docs, { config, version: services.version })
+  await app.register(input)
+  await app.register(audit, { door, audit: services.audit })
+  await app.register(auth, { door, config, hosts, verifier, access, lastUsed })
+  await app.register(failures)
+
+  await app.register(status, {
+    version: services.version,
+    startedAt: services.startedAt,
+    gauges: () => ({ streamsActive: 0 }),
+  })
+  return app
+}
+
+function isDecodable(url: string): boolean {
+  if (!url.includes('%')) return true
+  try {
+    decodeURIComponent(url.replace(/\?.*$/s, ''))
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Never the one that bears the token: it would come back in a header. */
+function selectProtocol(offered: Set<string>): string | false {
+  return offered.has('hack.v1') && 'hack.v1'
+}

@@ -1,0 +1,204 @@
+import { Value } from '@sinclair/typebox/value'
+import { FailureReason, type JobEvent, type JobMeta, type JobStatus } from '../../schemas/jobs.js'
+import { Bell } from './bell.js'
+import type { IdempotencyMark, JobFolder, JobRequest } from './job-folder.js'
+import { LogFollower } from './log-follower.js'
+
+/** What the readers of a job need: a live one and one of the history look the same to them. */
+export interface JobRecord {
+  readonly meta: JobMeta
+  readonly bell: Bell
+  readonly log: LogFollower
+  /** True once the job has been removed. */
+  readonly gone: boolean
+  /** Ascending by seq. Of a live job the array grows. */
+  events(): Promise<readonly JobEvent[]>
+}
+
+const over: ReadonlySet<JobStatus> = new Set(['completed', 'failed', 'cancelled'])
+
+export function isOver(meta: JobMeta): boolean {
+  return over.has(meta.status)
+}
+
+/** Where each status may go. States only move forward, but for the pause of `awaiting_input`. */
+const moves: Record<JobStatus, readonly JobStatus[]> = {
+  queued: ['starting', 'failed', 'cancelled'],
+  starting: ['running', 'completed', 'failed', 'cancelled'],
+  running: ['awaiting_input', 'completed', 'failed', 'cancelled'],
+  awaiting_input: ['running', 'completed', 'failed', 'cancelled'],
+  completed: [],
+  failed: [],
+  cancelled: [],
+}
+
+const retryMs = 1000
+
+/** One job and its record on disk. */
+export class Job implements JobRecord {
+  readonly folder: JobFolder
+  readonly bell = new Bell()
+  readonly log: LogFollower
+  gone = false
+  #request: JobRequest
+  #meta: JobMeta
+  #events: JobEvent[] | undefined
+  #queue: Promise<unknown> = Promise.resolve()
+  #unsaved: JobEvent[] = []
+  #retry: NodeJS.Timeout | undefined
+  readonly #report: (problem: string) => void
+
+  constructor(folder: JobFolder, request: JobRequest, meta: JobMeta, report: (problem: string) => void) {
+    this.folder = folder
+    this.#request = request
+    this.#meta = meta
+    this.#report = report
+    this.log = new LogFollower(folder.log, () => this.bell.ring())
+    if (!isOver(meta)) this.#events = []
+  }
+
+  get meta(): JobMeta {
+    return this.#meta
+  }
+
+  get request(): JobRequest {
+    return this.#request
+  }
+
+  /** Puts a new job on disk. Nothing of it is left when that fails. */
+  async create(mark: IdempotencyMark | undefined): Promise<void> {
+    try {
+      await this.folder.create(this.#request, mark)
+      const { status, runner } = this.#meta
+      const event = this.#nextEvent('job.created', { status, runner })
+      await this.folder.appendEvent(event)
+      this.#apply(event, {})
+      await this.folder.saveMeta(this.#meta)
+    } catch (error) {
+      await this.folder.remove().catch(() => undefined)
+      throw error
+    }
+  }
+
+  /** Takes up the record of an earlier hackd, which may have stopped between an event and its meta. */
+  async restore(): Promise<void> {
+    const { records, damaged } = await this.folder.readEvents()
+    if (damaged > 0) this.#report(`job ${this.#meta.jobId}: ${damaged} damaged lines in events.jsonl were skipped`)
+    this.#events = records
+    this.#request = (await this.folder.readRequest().catch(() => undefined)) ?? this.#request
+    for (const event of records) if (event.seq > this.#meta.lastEventSeq) this.#meta = replay(this.#meta, event)
+    if (!isOver(this.#meta)) return
+    this.log.take()
+    this.#events = undefined
+    this.#meta = { ...this.#meta, logsBytes: this.#meta.logsBytes ?? (await this.log.size()) }
+    await this.log.release()
+    await this.folder.saveMeta(this.#meta)
+  }
+
+  /** Of a job that is over: read from disk, kept by nobody. */
+  async events(): Promise<readonly JobEvent[]> {
+    return this.#events ?? (await this.folder.readEvents()).records
+  }
+
+  /**
+   * The one way to another status: persisted, then announced. False when the job has moved on meanwhile.
+   * When the disk refuses, the new state stands in memory and is written once it no longer does.
+   */
+  transition(to: JobStatus, type: string, payload: JobEvent['payload'] = {}, change: Partial<JobMeta> = {}) {
+    return this.#inTurn(async () => {
+      if (!moves[this.#meta.status].includes(to)) return false
+      await this.#commit(type, payload, { ...change, status: to })
+      return true
+    })
+  }
+
+  /** An event that leaves the status as it is. False when the job is over. */
+  record(type: string, payload: JobEvent['payload']): Promise<boolean> {
+    return this.#inTurn(async () => {
+      if (isOver(this.#meta)) return false
+      await this.#commit(type, payload, {})
+      return true
+    })
+  }
+
+  /** True while all that is known of the job is on disk. */
+  get isSaved(): boolean {
+    return this.#unsaved.length === 0
+  }
+
+  #inTurn<T>(step: () => Promise<T>): Promise<T> {
+    const turn = this.#queue.then(step)
+    this.#queue = turn.catch(() => undefined)
+    return turn
+  }
+
+  async #commit(type: string, payload: JobEvent['payload'], change: Partial<JobMeta>): Promise<void> {
+    const event = this.#nextEvent(type, payload)
+    const meta = advance(this.#meta, event, change)
+    this.#unsaved.push(event)
+    await this.#save(meta)
+    this.#apply(event, change)
+    if (isOver(this.#meta)) this.#events = undefined
+    this.bell.ring()
+  }
+
+  async #save(meta: JobMeta): Promise<void> {
+    clearTimeout(this.#retry)
+    try {
+      for (let event = this.#unsaved[0]; event; event = this.#unsaved[0]) {
+        await this.folder.appendEvent(event)
+        this.#unsaved.shift()
+      }
+      await this.folder.saveMeta(meta)
+    } catch (error) {
+      this.#report(`job ${meta.jobId} cannot be recorded: ${(error as Error).message}`)
+      this.#retry = setTimeout(() => void this.#inTurn(() => this.#save(this.#meta)), retryMs).unref()
+    }
+  }
+
+  #nextEvent(type: string, payload: JobEvent['payload']): JobEvent {
+    const event: JobEvent = { seq: this.#meta.lastEventSeq + 1, ts: new Date().toISOString(), type }
+    if (payload && Object.keys(payload).length > 0) event.payload = payload
+    return event
+  }
+
+  #apply(event: JobEvent, change: Partial<JobMeta>): void {
+    this.#meta = advance(this.#meta, event, change)
+    this.#events?.push(event)
+  }
+
+  close(): void {
+    clearTimeout(this.#retry)
+    this.log.unwatch()
+  }
+}
+
+function advance(meta: JobMeta, event: JobEvent, change: Partial<JobMeta>): JobMeta {
+  return { ...meta, ...change, lastEventSeq: event.seq, updatedAt: event.ts }
+}
+
+/** Which status an event of ours leads to, for records whose meta.json is one step behind. */
+function replay(meta: JobMeta, event: JobEvent): JobMeta {
+  const payload = event.payload ?? {}
+  const number = (key: string) => (typeof payload[key] === 'number' ? { [key]: payload[key] } : {})
+  switch (event.type) {
+    case 'job.starting':
+      return advance(meta, event, { status: 'starting' })
+    case 'job.started':
+      return advance(meta, event, { status: 'running', startedAt: event.ts, ...number('pid') })
+    case 'job.awaiting_input':
+      return advance(meta, event, { status: 'awaiting_input' })
+    case 'job.input':
+      return advance(meta, event, { status: 'running' })
+    case 'job.completed':
+      return advance(meta, event, { status: 'completed', finishedAt: event.ts, ...number('exitCode') })
+    case 'job.cancelled':
+      return advance(meta, event, { status: 'cancelled', finishedAt: event.ts })
+    case 'job.failed': {
+      const reason = Value.Check(FailureReason, payload.reason) ? { reason: payload.reason } : {}
+      return advance(meta, event, { status: 'failed', finishedAt: event.ts, ...reason, ...number('exitCode') })
+    }
+    default:
+      return advance(meta, event, {})
+  }
+}

@@ -1,0 +1,107 @@
+import { constants, type FileHandle, open } from 'node:fs/promises'
+import { FileChanges } from '../storage/file-changes.js'
+
+/** The most bytes of a log that one chunk holds. */
+export const chunkBytes = 64 * 1024
+
+/**
+ * One job's combined.log, shared by all that read it: one descriptor, one watcher while the job lives, and the last
+ * chunk, so that followers at the same place cost one read and, since they get the same Buffer, one encoding.
+ */
+export class LogFollower {
+  readonly #path: string
+  readonly #changed: () => void
+  #users = 0
+  #file: Promise<FileHandle> | undefined
+  #watcher: FileChanges | undefined
+  #last: { offset: number; chunk: Promise<Buffer> } | undefined
+
+  constructor(path: string, changed: () => void) {
+    this.#path = path
+    this.#changed = changed
+  }
+
+  /** Every reader takes the follower once, and releases it. */
+  take(): void {
+    this.#users++
+  }
+
+  async release(): Promise<void> {
+    if (--this.#users > 0) return
+    const file = this.#file
+    this.#file = undefined
+    this.#last = undefined
+    this.unwatch()
+    await (await file?.catch(() => undefined))?.close()
+  }
+
+  /** Begins to call `changed` when the log may have grown. */
+  watch(): void {
+    this.#watcher ??= new FileChanges(this.#path, () => {
+      this.forget()
+      this.#changed()
+    })
+  }
+
+  unwatch(): void {
+    this.#watcher?.close()
+    this.#watcher = undefined
+  }
+
+  /** The next read goes to the file: the last chunk may have been short of what is there now. */
+  forget(): void {
+    this.#last = undefined
+  }
+
+  /** Bytes now in the file. A job's log that was never created is empty. */
+  async size(): Promise<number> {
+    return (await (await this.#open()).stat()).size
+  }
+
+  /** At most `chunkBytes` bytes from `offset`, none at the end. */
+  async read(offset: number): Promise<Buffer> {
+    const last = this.#last
+    if (last?.offset === offset) return last.chunk
+    const chunk = this.#readFile(offset)
+    this.#last = { offset, chunk }
+    try {
+      const bytes = await chunk
+      if (bytes.length > 0) return bytes
+    } catch (error) {
+      if (this.#last?.chunk === chunk) this.forget()
+      throw error
+    }
+    // An empty chunk is true for a moment only.
+    if (this.#last?.chunk === chunk) this.forget()
+    return chunk
+  }
+
+  async #readFile(offset: number): Promise<Buffer> {
+    const buffer = Buffer.allocUnsafe(chunkBytes)
+    const { bytesRead } = await (await this.#open()).read(buffer, 0, chunkBytes, offset)
+    // A short chunk is copied, so that a slow follower holds on to its bytes only.
+    return bytesRead < chunkBytes / 2 ? Buffer.from(buffer.subarray(0, bytesRead)) : buffer.subarray(0, bytesRead)
+  }
+
+  /** Neither a symlink is followed nor a FIFO waited for: history folders are a stranger's data. */
+  #open(): Promise<FileHandle> {
+    this.#file ??= open(this.#path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    return this.#file
+  }
+}
+
+/**
+ * How many bytes of `chunk` can be decoded without cutting a UTF-8 sequence that may still be completed (RFC 3629).
+ * Bytes that cannot become valid are counted as whole: they turn into U+FFFD wherever they are cut.
+ */
+export function completeUtf8(chunk: Uint8Array): number {
+  for (let back = 1; back <= Math.min(3, chunk.length); back++) {
+    const byte = chunk[chunk.length - back] ?? 0
+    if (byte < 0x80) break
+    if (byte >= 0xc0) {
+      const needed = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2
+      return needed > back && byte < 0xf8 ? chunk.length - back : chunk.length
+    }
+  }
+  return chunk.length
+}
