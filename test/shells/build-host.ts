@@ -3,9 +3,16 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { CreateShell } from '../../schemas/shells.js'
 import { type Attachment, ShellHost, type ShellLimits, type ShellRef } from '../../src/shells/shell-host.js'
+import type { ShellEvent, ShellExit } from '../../src/shells/viewer.js'
 import { eventually } from '../eventually.js'
 import { temporaryFolder } from '../temporary-folder.js'
-import type { ShellEvent, ShellExit } from '../../src/shells/viewer.js'
+
+/** Writes an executable POSIX sh program and returns its path. */
+export function program(path: string, text: string): string {
+  writeFileSync(path, `#!/bin/sh\n${text}\n`)
+  chmodSync(path, 0o755)
+  return path
+}
 
 /** A host over an empty project folder; it ends with its test. */
 export function buildHost(t: TestContext, overrides: Partial<ShellLimits> = {}) {
@@ -15,20 +22,15 @@ export function buildHost(t: TestContext, overrides: Partial<ShellLimits> = {}) 
   const host = new ShellHost({ environment: { ...process.env, HISTFILE: '/dev/null' }, limits: () => limits })
   t.after(() => host.close())
   const project = { id: 'project', name: 'a project', repoRoot: root }
-  /** Writes an executable and returns its path. */
-  const script = (name: string, text: string) => {
-    const path = join(root, name)
-    writeFileSync(path, text)
-    chmodSync(path, 0o755)
-    return path
-  }
   const open = async (request: CreateShell = {}): Promise<ShellRef> => {
     const { shellId } = await host.create(project, request)
     return { projectId: project.id, shellId }
   }
   /** Opens a shell that runs a POSIX sh program. */
-  const run = (program: string) => open({ shell: script(`program-${Math.random()}`, `#!/bin/sh\n${program}\n`) })
-  return { host, project, root, limits, script, open, run }
+  let programs = 0
+  const run = (text: string, request: CreateShell = {}) =>
+    open({ ...request, shell: program(join(root, `program-${programs++}`), text) })
+  return { host, project, root, limits, open, run }
 }
 
 /** What one viewer was given so far. */
