@@ -49,7 +49,7 @@ export class Screen {
     this.#serializer.activate(this.#terminal as unknown as Parameters<SerializeAddon['activate']>[0])
   }
 
-  /** Call it before output is appended that may push unseen bytes out of the scrollback. */
+  /** Call it before output, at most a quarter of the scrollback, is appended: it may push unseen bytes out. */
   makeRoom(bytes: number): void {
     if (this.#scrollback.end + bytes - this.#scrollback.capacity > this.#position) this.#skip()
   }
@@ -118,7 +118,10 @@ export class Screen {
 
   /** Leaves out all but the tail: the emulator is brought into the modes that hold there. */
   #skip(): void {
-    const target = Math.max(this.#scrollback.end - Math.min(tailBytes, this.#scrollback.capacity), this.#position)
+    const target = Math.max(
+      this.#scrollback.end - Math.min(tailBytes, Math.floor(this.#scrollback.capacity / 2)),
+      this.#position,
+    )
     while (this.#position < target) {
       const bytes = this.#scrollback.read(this.#position, Math.min(target, this.#position + scanBytes))
       this.#modes.scan(bytes)

@@ -80,8 +80,13 @@ export class Shell implements ViewedShell {
   }
 
   #append(bytes: Buffer): void {
-    this.#screen.makeRoom(bytes.length)
-    this.output.append(bytes)
+    // In pieces of which the scrollback holds several, so that none is pushed out before the screen has seen it.
+    const most = Math.ceil(this.output.scrollback.capacity / 4)
+    for (let at = 0; at < bytes.length; at += most) {
+      const piece = bytes.subarray(at, at + most)
+      this.#screen.makeRoom(piece.length)
+      this.output.append(piece)
+    }
     this.#screen.follow()
     this.#quietSince = Date.now()
     if (this.#viewers.size === 0) this.output.passed(this.output.end)
