@@ -164,8 +164,8 @@ export class ShellHost {
   }
 
   /** Hands input on; resolves when the sender may send more. Input for an exited shell goes nowhere. */
-  input(ref: ShellRef, bytes: Buffer): Promise<void> {
-    return this.#find(ref).shell.write(bytes)
+  async input(ref: ShellRef, bytes: Buffer): Promise<void> {
+    await this.#find(ref).shell.write(bytes)
   }
 
   resize(ref: ShellRef, cols: number, rows: number): void {
