@@ -29,17 +29,19 @@ export class AuditTrail {
   readonly #log: AuditLog
   readonly #request: FastifyRequest
   readonly #reply: FastifyReply
-  readonly #isLocal: boolean
+  readonly #remoteAddress: string
   #fields: Fields = {}
   #hasIntent = false
   #isFinished = false
   #isAbandoned = false
+  #isTaken = false
 
   constructor(log: AuditLog, request: FastifyRequest, reply: FastifyReply, isLocal: boolean) {
     this.#log = log
     this.#request = request
     this.#reply = reply
-    this.#isLocal = isLocal
+    // Asked now: a socket that is gone has no address.
+    this.#remoteAddress = isLocal ? 'unix' : (request.ip ?? 'unknown').replace(/^::ffff:/, '')
   }
 
   /** Names what is done, and adds what the URL does not say, such as the id of a new job. */
@@ -49,7 +51,7 @@ export class AuditTrail {
 
   /** Resolves when the intent is on disk. @throws GatewayError `audit_unavailable` */
   async intent(): Promise<void> {
-    await this.#log.persist(this.#record('intent'))
+    await this.#log.persist(Object.assign(this.#record('intent'), this.#fields))
     this.#hasIntent = true
   }
 
@@ -65,8 +67,14 @@ export class AuditTrail {
     else this.#log.record(record)
   }
 
+  /** A stream that is served writes its result itself: only it knows what went in and out. */
+  takeOver(): void {
+    this.#isTaken = true
+  }
+
   /** The connection is done. A write goes on without its client: what came of it is known when its answer is ready. */
   closed(): void {
+    if (this.#isTaken) return
     if (this.#hasIntent && !this.#request.ws && !this.#reply.raw.headersSent) this.#isAbandoned = true
     else this.finish()
   }
@@ -89,7 +97,7 @@ export class AuditTrail {
       phase,
       method: request.method,
       path: request.originalUrl,
-      remoteAddress: this.#isLocal ? 'unix' : request.ip.replace(/^::ffff:/, ''),
+      remoteAddress: this.#remoteAddress,
     }
     if (request.actor?.kind === 'token') record.tokenId = request.actor.tokenId
     const userAgent = request.headers['user-agent']

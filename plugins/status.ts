@@ -27,6 +27,8 @@ export interface StatusOptions {
   version: string
   startedAt: Date
   gauges: () => Gauges
+  /** Where the TCP door listens, told through the admin socket; null while it does not. */
+  url?: (() => string | null) | undefined
   runtime?: { counters(): RuntimeCounters } | undefined
 }
 
@@ -42,7 +44,7 @@ const noRuntime: RuntimeCounters = {
 const sampleMs = 50
 
 /** How hackd itself is doing. Registered before the other routes, so that it counts the answers of all of them. */
-async function status(app: FastifyInstance, { version, startedAt, gauges, runtime }: StatusOptions) {
+async function status(app: FastifyInstance, { version, startedAt, gauges, url, runtime }: StatusOptions) {
   const answers = new Map<string, number>()
   const delay = monitorEventLoopDelay({ resolution: sampleMs })
   delay.enable()
@@ -58,7 +60,7 @@ async function status(app: FastifyInstance, { version, startedAt, gauges, runtim
   const counters = () => runtime?.counters() ?? noRuntime
 
   app.get('/v1/status', { schema: { response: { 200: Status } } }, async (): Promise<Status> => {
-    return { status: 'ok', version, pid: process.pid, started_at, uptime_ms: uptime() }
+    return { status: 'ok', version, pid: process.pid, started_at, uptime_ms: uptime(), ...(url && { url: url() }) }
   })
 
   app.get('/v1/metrics', { schema: { response: { 200: Metrics } } }, async (): Promise<Metrics> => {

@@ -110,6 +110,7 @@ export type LogsQuery = Static<typeof LogsQuery>
 export const EventsQuery = Type.Object({
   from: Type.Integer({ minimum: 0, default: 0, description: 'Exclusive: events after this seq.' }),
 })
+export type EventsQuery = Static<typeof EventsQuery>
 
 export const JobInput = Type.Object(
   { data: Type.String(), eof: Type.Optional(Type.Boolean({ default: false })) },

@@ -8,6 +8,7 @@ export const Status = Type.Object(
     pid: Type.Integer(),
     started_at: Timestamp,
     uptime_ms: Type.Number(),
+    url: Type.Optional(Nullable(Type.String({ description: 'Where hackd listens; on the admin socket only.' }))),
   },
   { title: 'Status' },
 )

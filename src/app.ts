@@ -1,17 +1,22 @@
 import { randomUUID } from 'node:crypto'
 import websocket from '@fastify/websocket'
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import audit from '../plugins/audit.js'
 import auth from '../plugins/auth.js'
 import docs from '../plugins/docs.js'
 import failures, { answerMalformed } from '../plugins/failures.js'
 import input from '../plugins/input.js'
+import jobs from '../plugins/jobs.js'
+import projectRoutes from '../plugins/projects.js'
 import status from '../plugins/status.js'
+import { StreamRegistry } from '../plugins/streams.js'
 import type { Services } from './services.js'
 
 export interface AppOptions {
   /** `local` is the admin socket: no token, no Host rule, no limits; its file mode is the guard. */
   door: 'tcp' | 'local'
+  /** Where the TCP door listens, for the local one to tell; null while it does not. */
+  url?: () => string | null
 }
 
 const bodyLimit = 2 ** 20
@@ -23,11 +28,12 @@ const connectionsCheckingInterval = 1000
 const maxParamLength = 2 ** 15
 
 /** The whole URL map. Every route is inside the scope that the hooks of audit, auth and failures cover; both doors serve all. */
-export async function buildApp(services: Services, { door }: AppOptions): Promise<FastifyInstance> {
-  const { config, log, hosts, verifier, access, lastUsed } = services
+export async function buildApp(services: Services, { door, url }: AppOptions): Promise<FastifyInstance> {
+  const { config, log, hosts, verifier, access, lastUsed, tokens, projects, supervisor } = services
+  const streams = new StreamRegistry({ access, config })
   const app: FastifyInstance = Fastify({
     loggerInstance: log as FastifyBaseLogger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     childLoggerFactory: logger => logger,
     genReqId: () => randomUUID(),
     trustProxy: config.current.gateway.trustProxy ? ['loopback', 'linklocal', 'uniquelocal'] : false,
@@ -42,7 +48,13 @@ export async function buildApp(services: Services, { door }: AppOptions): Promis
 
   await app.register(websocket, {
     options: { maxPayload: frameLimit, perMessageDeflate: false, handleProtocols: selectProtocol },
+    // A protocol error has its own close code (RFC 6455, §7.4.1), which ws sends; cutting the socket here would lose it.
+    errorHandler: (error, _socket, request) =>
+      request.log.debug({ err: error, requestId: request.id }, 'a stream broke'),
+    preClose: done => void streams.close().then(() => done()),
   })
+  const stops = [config, tokens, projects].map(source => source.onChange(() => streams.recheck()))
+  app.addHook('onClose', async () => void stops.forEach(stop => void stop()))
   await app.register(docs, { config, version: services.version })
   await app.register(input)
   await app.register(audit, { door, audit: services.audit })
@@ -52,8 +64,11 @@ export async function buildApp(services: Services, { door }: AppOptions): Promis
   await app.register(status, {
     version: services.version,
     startedAt: services.startedAt,
-    gauges: () => ({ streamsActive: 0 }),
+    url,
+    gauges: () => ({ streamsActive: streams.active, jobs: supervisor.counts() }),
   })
+  await app.register(projectRoutes, { prefix: '/v1/projects', views: services.projectViews })
+  await app.register(jobs, { prefix: '/control-plane/projects/:projectId/jobs', supervisor, streams })
   return app
 }
 

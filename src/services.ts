@@ -1,14 +1,20 @@
 import type { Logger } from 'pino'
-import type { AuditLog } from './audit/audit-log.js'
-import type { Access, ProjectDirectory } from './auth/access.js'
-import type { HostRules } from './auth/host-rules.js'
-import type { LastUsed } from './auth/last-used.js'
-import type { TokenStore } from './auth/token-store.js'
-import type { Verifier } from './auth/verifier.js'
-import type { LiveConfig } from './config.js'
+import { AuditLog } from './audit/audit-log.js'
+import { Access } from './auth/access.js'
+import { loadHomeKey } from './auth/home-key.js'
+import { HostRules } from './auth/host-rules.js'
+import { LastUsed } from './auth/last-used.js'
+import { TokenStore } from './auth/token-store.js'
+import { Verifier } from './auth/verifier.js'
+import { LiveConfig } from './config.js'
 import type { Home } from './home.js'
+import { GenericRunner } from './jobs/runners/generic.js'
+import { Supervisor } from './jobs/supervisor.js'
+import { childEnvironment } from './processes/environment.js'
+import { ProjectViews } from './projects/project-view.js'
+import { ProjectRegistry } from './projects/registry.js'
 
-/** The domain, built in order. */
+/** The domain, built in order; `close` takes it down in reverse. */
 export interface Services {
   home: Home
   config: LiveConfig
@@ -19,7 +25,71 @@ export interface Services {
   hosts: HostRules
   access: Access
   audit: AuditLog
-  projects: ProjectDirectory
+  projects: ProjectRegistry
+  projectViews: ProjectViews
+  supervisor: Supervisor
   version: string
   startedAt: Date
+  close(): Promise<void>
+}
+
+export interface ServicesOptions {
+  home: Home
+  log: Logger
+  version: string
+  /** hackd's own environment: what jobs and shells inherit comes from it. */
+  environment: NodeJS.ProcessEnv
+  /** This machine's name, by which it may be asked. */
+  hostname: string
+  /** Checks a secret against its hash; argon2, unless a test wants to count. */
+  verify?: (hash: string, secret: string) => Promise<boolean>
+}
+
+/** Builds the domain on a prepared home. @throws ConfigError when the config does not parse */
+export async function startServices(options: ServicesOptions): Promise<Services> {
+  const { home, log, environment } = options
+  const report = (problem: string) => log.warn(problem)
+  const config = new LiveConfig(home.config, report)
+  const tokens = new TokenStore(home.tokens, report)
+  const lastUsed = new LastUsed(home.lastUsed, report)
+  const verifier = new Verifier(await loadHomeKey(home.key), tokens, options.verify)
+  const hosts = new HostRules(config, options.hostname)
+  const projects = new ProjectRegistry(home, report)
+  const access = new Access(config, tokens, projects)
+  const audit = new AuditLog(home.audit, () => config.current.audit, report)
+  const supervisor = new Supervisor({
+    root: home.jobs,
+    config,
+    projects,
+    runners: [new GenericRunner(environment.PATH)],
+    environment: childEnvironment(environment),
+    report,
+  })
+  await supervisor.start()
+  return {
+    home,
+    config,
+    log,
+    tokens,
+    lastUsed,
+    verifier,
+    hosts,
+    access,
+    audit,
+    projects,
+    projectViews: new ProjectViews({ registry: projects, homeRoot: home.root }),
+    supervisor,
+    version: options.version,
+    startedAt: new Date(),
+    async close() {
+      supervisor.close()
+      await audit.close()
+      projects.close()
+      hosts.close()
+      verifier.close()
+      await lastUsed.close()
+      tokens.close()
+      config.close()
+    },
+  }
 }

@@ -1,23 +1,16 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import argon2 from 'argon2'
 import type { FastifyInstance } from 'fastify'
 import pino from 'pino'
+import { ProjectFile } from '../schemas/projects.js'
 import { buildApp } from '../src/app.js'
-import { AuditLog } from '../src/audit/audit-log.js'
-import { Access } from '../src/auth/access.js'
-import { loadHomeKey } from '../src/auth/home-key.js'
-import { HostRules } from '../src/auth/host-rules.js'
-import { LastUsed } from '../src/auth/last-used.js'
 import { createToken, type TokenRequest } from '../src/auth/token-file.js'
-import { TokenStore } from '../src/auth/token-store.js'
-import { Verifier } from '../src/auth/verifier.js'
-import { LiveConfig } from '../src/config.js'
-import { homeAt, prepareHome } from '../src/home.js'
-import type { Services } from '../src/services.js'
-import { replaceJson } from '../src/storage/atomic-file.js'
+import { type Home, homeAt, prepareHome } from '../src/home.js'
+import { type Services, startServices } from '../src/services.js'
+import { replaceJson, updateJson } from '../src/storage/atomic-file.js'
 
 export interface TestAppOptions {
   door?: 'tcp' | 'local'
@@ -37,9 +30,8 @@ export interface TestApp {
   token: string
   /** Headers that present it. */
   bearer: { authorization: string }
-  /** What hackd logged, and what it reported. */
+  /** What hackd logged: JSON lines. */
   logged: string[]
-  reported: string[]
   /** How many tokens argon2 has looked at. */
   argon2Runs: () => number
 }
@@ -52,43 +44,50 @@ export async function buildTestApp(t: TestContext, options: TestAppOptions = {})
   const { token } = await createToken(home, { scope: 'write', ...options.token })
 
   const logged: string[] = []
-  const reported: string[] = []
-  const report = (problem: string) => void reported.push(problem)
-  const projects = new Set(options.projects)
-  const config = new LiveConfig(home.config, report)
-  const tokens = new TokenStore(home.tokens, report)
+  for (const id of options.projects ?? []) await serveProject(home, id)
   let runs = 0
-  const verifier = new Verifier(await loadHomeKey(home.key), tokens, (hash, secret) => {
-    runs++
-    return argon2.verify(hash, secret)
-  })
-  const directory = { isServed: (id: string) => projects.has(id) }
-  const services: Services = {
+  const services = await startServices({
     home,
-    config,
     log: pino({}, { write: line => void logged.push(line) }),
-    tokens,
-    lastUsed: new LastUsed(home.lastUsed, report),
-    verifier,
-    hosts: new HostRules(config, 'workstation'),
-    access: new Access(config, tokens, directory),
-    audit: new AuditLog(home.audit, () => config.current.audit, report),
-    projects: directory,
     version: '0.0.0-test',
-    startedAt: new Date(),
-  }
+    environment: process.env,
+    hostname: 'workstation',
+    verify: (hash, secret) => {
+      runs++
+      return argon2.verify(hash, secret)
+    },
+  })
   const app = await buildApp(services, { door: options.door ?? 'tcp' })
   options.extend?.(app)
   t.after(async () => {
     await app.close()
-    await services.audit.close()
-    await services.lastUsed.close()
-    services.hosts.close()
-    verifier.close()
-    tokens.close()
-    config.close()
+    await services.close()
     await rm(home.root, { recursive: true, force: true })
   })
   const bearer = { authorization: `Bearer ${token}` }
-  return { app, services, token, bearer, logged, reported, argon2Runs: () => runs }
+  return { app, services, token, bearer, logged, argon2Runs: () => runs }
+}
+
+/** Registers and enables a project in a folder of its own below the home. */
+async function serveProject(home: Home, id: string): Promise<void> {
+  const repoRoot = join(home.root, 'repositories', id)
+  const projectDir = join(repoRoot, '.hack')
+  await mkdir(projectDir, { recursive: true })
+  const config = { name: id, controlPlane: { gateway: { enabled: true } } }
+  await writeFile(join(projectDir, 'hack.config.json'), JSON.stringify(config))
+  const now = new Date().toISOString()
+  const project = {
+    id,
+    name: id,
+    repoRoot,
+    projectDirName: '.hack',
+    projectDir,
+    createdAt: now,
+    lastSeenAt: now,
+    enabledAt: now,
+  }
+  await updateJson(home.projects, ProjectFile, { version: 1, projects: [] }, file => ({
+    ...file,
+    projects: [...file.projects, project],
+  }))
 }

@@ -20,12 +20,15 @@ export class CliError extends Error {
   readonly code: string
   readonly next: string | undefined
   readonly exitCode: number
+  /** True when stdout holds the JSON document of this failure already. */
+  readonly reported: boolean
 
-  constructor(code: string, message: string, options: { next?: string; exitCode?: number } = {}) {
+  constructor(code: string, message: string, options: { next?: string; exitCode?: number; reported?: boolean } = {}) {
     super(message)
     this.code = code
     this.next = options.next
     this.exitCode = options.exitCode ?? exitCodes.failed
+    this.reported = options.reported ?? false
   }
 }
 

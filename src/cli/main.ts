@@ -77,7 +77,8 @@ async function main(argv: string[]): Promise<void> {
 function report(error: unknown, asJson: boolean, output: Output): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodes.usage
   const message = error instanceof Error ? error.message : String(error)
-  if (asJson) output.json({ error: error instanceof CliError ? error.code : 'failed', message })
+  const [code, reported] = error instanceof CliError ? [error.code, error.reported] : ['failed', false]
+  if (asJson && !reported) output.json({ error: code, message })
   output.note(`${output.styleNote('red', 'error:')} ${message.split('\n').map(inert).join('\n')}`)
   if (!(error instanceof CliError)) return exitCodes.failed
   if (error.next) output.note(error.next)

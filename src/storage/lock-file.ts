@@ -1,7 +1,12 @@
 import { link, readFile, unlink } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
+import { Type } from '@sinclair/typebox'
+import { systemCode } from '../errors.js'
 import { isAlive, type ProcessIdentity, selfIdentity } from '../processes/identity.js'
+import { parseLine } from './jsonl.js'
 import { writePrivate } from './private-file.js'
+
+const OwnerLine = Type.Object({ pid: Type.Integer(), startTime: Type.String() })
 
 /** Somebody alive holds the lock, and kept it for longer than we were ready to wait. */
 export class LockHeld extends Error {
@@ -29,8 +34,9 @@ export async function takeLock(path: string, waitMs: number): Promise<Lock> {
     await writePrivate(temporary, JSON.stringify(selfIdentity()))
     const deadline = performance.now() + waitMs
     for (;;) {
-      const owner = await tryLink(temporary, path)
-      if (!owner) return { release: () => unlink(path) }
+      if (await tryLink(temporary, path)) return { release: () => unlink(path) }
+      const owner = await readOwner(path)
+      if (!owner) continue
       if (!isAlive(owner)) await removeStale(path, waitMs)
       else if (performance.now() >= deadline) throw new LockHeld(path, owner)
       else await delay(2 + Math.random() * 8)
@@ -43,35 +49,42 @@ export async function takeLock(path: string, waitMs: number): Promise<Lock> {
 /** Who holds the lock now; undefined when nobody alive does. */
 export async function lockOwner(path: string): Promise<ProcessIdentity | undefined> {
   const owner = await readOwner(path)
-  return isAlive(owner) ? owner : undefined
+  return owner && isAlive(owner) ? owner : undefined
 }
 
-/** Undefined when we got it, the present owner otherwise. */
-async function tryLink(temporary: string, path: string): Promise<ProcessIdentity | undefined> {
+async function tryLink(temporary: string, path: string): Promise<boolean> {
   try {
     await link(temporary, path)
-    return undefined
+    return true
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    return readOwner(path)
+    if (systemCode(error) !== 'EEXIST') throw error
+    return false
   }
 }
 
-async function readOwner(path: string): Promise<ProcessIdentity> {
+const nobody: ProcessIdentity = { pid: 0, startTime: '' }
+
+/** Undefined when there is no such file. A file that names no process is nobody's. */
+async function readOwner(path: string): Promise<ProcessIdentity | undefined> {
+  let text: string
   try {
-    const owner: unknown = JSON.parse(await readFile(path, 'utf8'))
-    if (typeof owner === 'object' && owner && 'pid' in owner && 'startTime' in owner) return owner as ProcessIdentity
-  } catch {
-    // Gone meanwhile, or not ours: nobody alive.
+    text = await readFile(path, 'utf8')
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined
+    throw error
   }
-  return { pid: 0, startTime: '' }
+  return parseLine(text, OwnerLine) ?? nobody
 }
 
-/** Only the holder of the lock's own lock removes it, and looks again first: a fresh lock is never taken for a stale one. */
+/**
+ * Only the holder of the lock's own lock removes it, and looks again first. What it then finds stale stays so until it
+ * is removed; what it finds gone may be taken afresh at any moment, and is left alone.
+ */
 async function removeStale(path: string, waitMs: number): Promise<void> {
   const guard = await takeLock(`${path}.stale`, waitMs)
   try {
-    if (!isAlive(await readOwner(path))) await unlink(path).catch(() => undefined)
+    const owner = await readOwner(path)
+    if (owner && !isAlive(owner)) await unlink(path)
   } finally {
     await guard.release()
   }

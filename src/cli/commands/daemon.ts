@@ -1,5 +1,6 @@
 import { type Cli, CliError, type Configure, examples, exitCodes } from '../cli.js'
 import { askDaemon, daemonProcess, type RunningDaemon, startDaemon, stopDaemon } from '../daemon-process.js'
+import { formatDuration } from '../duration.js'
 import { inert } from '../ui/inert.js'
 
 interface StartOptions {
@@ -85,17 +86,4 @@ function show(running: RunningDaemon, options: { json?: boolean }, { output, hom
   output.line(`hackd ${inert(version)} is running (pid ${pid}, up ${formatDuration(uptimeMs)})`)
   if (url) output.line(`  ${output.style('bold', inert(url))}`)
   if (url === null) output.line('  waiting: no project is enabled. In the folder of one, run: hack gateway enable')
-}
-
-function formatDuration(ms: number): string {
-  const seconds = Math.floor(ms / 1000)
-  const parts = [
-    Math.floor(seconds / 86400),
-    Math.floor(seconds / 3600) % 24,
-    Math.floor(seconds / 60) % 60,
-    seconds % 60,
-  ]
-  const named = parts.map((part, index) => `${part}${'dhms'.charAt(index)}`)
-  const first = parts.findIndex(part => part > 0)
-  return first < 0 ? '0s' : named.slice(first, first + 2).join(' ')
 }

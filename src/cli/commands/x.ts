@@ -1,4 +1,4 @@
-import { addLazily, type Configure } from '../cli.js'
+import { addLazily, type Configure, examples } from '../cli.js'
 
 /** `hack x …`: what is needed now and then. */
 export const x: Configure = (command, cli) => {
@@ -9,4 +9,5 @@ export const x: Configure = (command, cli) => {
       load: async () => (await import('./x-gateway.js')).gatewayTools,
     },
   ])
+  examples(command, [['hack x gateway token-create', 'create a token that may look']])
 }

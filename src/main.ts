@@ -1,0 +1,61 @@
+#!/usr/bin/env node
+import { hostname } from 'node:os'
+import { startDaemon } from './daemon.js'
+import { FlagError, helpText, parseFlags } from './flags.js'
+import { locateHome } from './home.js'
+import { openLog } from './log.js'
+import { version } from './version.js'
+
+/** Exit codes: 0 ended as asked, 1 failed, 2 bad flags or config, 3 another hackd runs on this home. */
+async function main(): Promise<void> {
+  const flags = readFlags()
+  if (flags.help) return void process.stdout.write(helpText)
+  if (flags.version) return void process.stdout.write(`hackd ${version}\n`)
+  const log = openLog(flags.logLevel, process.stderr.isTTY === true)
+  const started = await startDaemon({
+    home: locateHome(flags.home, process.env),
+    bind: flags.bind,
+    port: flags.port,
+    log,
+    version,
+    hostname: hostname(),
+    environment: process.env,
+    announce: line => process.stdout.write(`${line}\n`),
+  })
+  if ('problem' in started) {
+    process.stderr.write(`hackd: ${started.problem}\n`)
+    process.exitCode = started.exitCode
+    return
+  }
+  let signals = 0
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
+    process.on(signal, () => {
+      // A second signal is somebody in a hurry. Jobs run on either way.
+      if (++signals > 1) process.exit(1)
+      log.info({ signal }, 'stopping')
+      started.daemon.close().then(
+        () => process.exit(0),
+        error => {
+          log.fatal({ err: error }, 'could not stop cleanly')
+          process.exit(1)
+        },
+      )
+    })
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const)
+    process.on(event, error => {
+      log.fatal({ err: error }, 'a fault in hackd; it ends, and its jobs run on')
+      process.exit(1)
+    })
+}
+
+function readFlags() {
+  try {
+    return parseFlags(process.argv.slice(2))
+  } catch (error) {
+    if (!(error instanceof FlagError)) throw error
+    process.stderr.write(`${error.problems.map(problem => `hackd: ${problem}`).join('\n')}\nSee: hackd --help\n`)
+    process.exit(2)
+  }
+}
+
+await main()
