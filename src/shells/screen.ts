@@ -1,5 +1,5 @@
-import { SerializeAddon } from '@xterm/addon-serialize'
 import xterm from '@xterm/headless'
+import { drawCells, placeCursor } from './picture.js'
 import type { Scrollback } from './scrollback.js'
 import { TerminalModes } from './terminal-modes.js'
 
@@ -34,7 +34,6 @@ export class Screen {
   readonly #scrollback: Scrollback
   readonly #modes = new TerminalModes()
   readonly #terminal: xterm.Terminal
-  readonly #serializer = new SerializeAddon()
   #resizes: { offset: number; cols: number; rows: number }[] = []
   /** The output up to here was handed to the emulator, which takes what it is handed in order. */
   #position = 0
@@ -45,8 +44,6 @@ export class Screen {
   constructor(scrollback: Scrollback, cols: number, rows: number) {
     this.#scrollback = scrollback
     this.#terminal = new xterm.Terminal({ cols, rows, scrollback: historyLines, allowProposedApi: true })
-    // The addon is typed for the browser's Terminal, of which it uses what the headless one has too.
-    this.#serializer.activate(this.#terminal as unknown as Parameters<SerializeAddon['activate']>[0])
   }
 
   /** Call it before output, at most a quarter of the scrollback, is appended: it may push unseen bytes out. */
@@ -73,11 +70,15 @@ export class Screen {
     if (this.#scrollback.end - this.#position > backlogBytes) this.#skip()
     this.#feed(this.#scrollback.end)
     const offset = this.#position
-    const modes = this.#modes.unserialized()
+    const { sequences: frame, top } = this.#modes.frame()
+    const modes = this.#modes.others()
     const complete = this.#complete
     return new Promise(resolve => {
       this.#terminal.write('', () => {
-        const bytes = Buffer.concat([Buffer.from(reset + this.#serializer.serialize()), modes])
+        const cells = drawCells(this.#terminal)
+        // Titles were read as Latin-1, byte by byte.
+        const after = Buffer.from(modes, 'latin1')
+        const bytes = Buffer.concat([Buffer.from(reset + cells + frame + placeCursor(this.#terminal, top)), after])
         resolve({ offset, bytes, incomplete: !complete && this.#terminal.buffer.active.type === 'alternate' })
       })
     })

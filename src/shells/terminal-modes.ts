@@ -8,12 +8,8 @@ const lasting = new RegExp(
   'g',
 )
 
-/** Modes that the serializer restores itself (its `_serializeModes`), or that must not be repeated. */
-const serialized = new Set(
-  '4 ?1 ?3 ?6 ?7 ?9 ?45 ?47 ?66 ?1000 ?1002 ?1003 ?1004 ?1047 ?1048 ?1049 ?2004 ?2026'
-    .split(' ')
-    .map(mode => `mode ${mode}`),
-)
+/** Modes that are restored along with the cells and the cursor, or that must not be repeated (132 columns, frozen). */
+const elsewhere = new Set('?3 ?6 ?47 ?1047 ?1048 ?1049 ?2026'.split(' ').map(mode => `mode ${mode}`))
 
 const alternateScreen = new Set(['47', '1047', '1049'])
 /** The longest beginning of a sequence that is remembered until the rest of it comes. */
@@ -21,7 +17,7 @@ const overlap = 600
 
 /**
  * What a terminal remembers beside its cells, gathered by a scan that costs a fraction of an emulation. It stands in for
- * the bytes that the emulator was never shown, and adds what the serializer leaves out.
+ * the bytes that the emulator was never shown, and tells what the emulator keeps to itself.
  */
 export class TerminalModes {
   /** The last sequence of each kind, in the order of their last appearance. */
@@ -55,7 +51,7 @@ export class TerminalModes {
   /** DECSTR (VT510 manual): the cursor shows, margins are the whole screen, character sets are the default ones. */
   #softReset(): void {
     for (const key of [...this.#last.keys()])
-      if (key === 'margins' || key === 'mode ?25' || key === 'keypad' || key.startsWith('charset'))
+      if (key === 'margins' || key === 'mode ?25' || key === 'mode ?6' || key === 'keypad' || key.startsWith('charset'))
         this.#last.delete(key)
   }
 
@@ -74,10 +70,17 @@ export class TerminalModes {
     return Buffer.from([...this.#last.values()].join(''), 'latin1')
   }
 
-  /** Sequences to append to what the serializer made; the cursor stays where it is. */
-  unserialized(): Buffer {
-    const entries = [...this.#last].filter(([key]) => !serialized.has(key))
-    const sequences = entries.map(([key, sequence]) => (key === 'margins' ? `\x1b7${sequence}\x1b8` : sequence))
-    return Buffer.from(sequences.join(''), 'latin1')
+  /** Margins and origin mode, which move the cursor to `top`, the row that it is then counted from. */
+  frame(): { sequences: string; top: number } {
+    const margins = this.#last.get('margins') ?? ''
+    const origin = this.#last.get('mode ?6') === '\x1b[?6h'
+    const first = Number(/\d+/.exec(margins)?.[0] ?? 1)
+    return { sequences: margins + (origin ? '\x1b[?6h' : ''), top: origin ? Math.max(0, first - 1) : 0 }
+  }
+
+  /** All else. It moves nothing, so it comes last. */
+  others(): string {
+    const entries = [...this.#last].filter(([key]) => key !== 'margins' && !elsewhere.has(key))
+    return entries.map(([, sequence]) => sequence).join('')
   }
 }

@@ -23,6 +23,7 @@ const queries = new RegExp(
     `${csi}>${inside}${parameters}q`, // XTVERSION
     `${csi}\\?${inside}${parameters}[uS]`, // kitty keyboard flags, XTSMGRAPHICS
     `${csi}(?:1${inside}[1-9]|2${inside}[01])${inside}(?:;${inside}${parameters})?t`, // XTWINOPS reports
+    `(${csi}\\?${inside}${parameters}h)`, // modes that a terminal confirms by a report: focus, colour scheme, size
     `(${osc}${string}*${stringEnd})`, // colours, clipboard, font: an OSC asks where a parameter is `?`
     `${dcs}[0-9;]*[$+]q${string}*${stringEnd}`, // DECRQSS, XTGETTCAP
   ].join('|'),
@@ -39,7 +40,8 @@ const cancel = 0x18
 export function silenceQueries(bytes: Buffer, from = 0): Buffer {
   if (bytes.indexOf(0x1b) < 0 && bytes.indexOf(0xc2) < 0 && bytes.indexOf(0x05) < 0) return bytes
   for (const match of bytes.toString('latin1').matchAll(queries)) {
-    if (match[1] !== undefined && !/[;=]\?/.test(match[1])) continue
+    if (match[1] !== undefined && !/(?<!\d)(?:1004|2031|2048)(?!\d)/.test(match[1])) continue
+    if (match[2] !== undefined && !/[;=]\?/.test(match[2])) continue
     const end = match.index + match[0].length
     for (let at = match.index; at < end; at++) if (!isLayout(bytes[at])) bytes[at] = nul
     if (match.index < from && from < end) bytes[from] = cancel

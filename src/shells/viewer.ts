@@ -121,8 +121,6 @@ export class Viewer implements AsyncIterable<ShellEvent> {
 
   #takeOutput(): ShellEvent | undefined {
     const { output } = this.#shell
-    // A character is never cut, and may be 4 bytes long.
-    if (this.#position + 4 > this.#limit) return undefined
     const chunk =
       this.#position < this.#edge
         ? output.replay(this.#position, this.#limit, this.#from, this.#edge)

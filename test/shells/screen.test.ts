@@ -59,12 +59,41 @@ const cases: Record<string, [shown: string, next?: string]> = {
 for (const [name, [shown, next]] of Object.entries(cases))
   test(`a snapshot shows ${name}`, t => compare(t, shown, next))
 
-test('what the serializer leaves out is in the snapshot all the same', async t => {
+test('a snapshot brings along what cannot be seen in cells', async t => {
   const { screen, print } = build(t)
   print('\x1b[?25l\x1b[4 q\x1b[?1006h\x1b]0;the title\x07\x1b[?12h')
   const text = (await screen.snapshot()).bytes.toString()
   for (const sequence of ['\x1b[?25l', '\x1b[4 q', '\x1b[?1006h', '\x1b]0;the title\x07', '\x1b[?12h'])
     assert.ok(text.includes(sequence), JSON.stringify(sequence))
+})
+
+/** Random but repeatable output of the kinds that move, colour, erase, insert, scroll and switch. */
+function* noise(seed: number, length: number): Generator<string> {
+  let state = seed
+  const below = (limit: number) => {
+    state = (state * 1103515245 + 12345) & 0x7fffffff
+    return (state >> 8) % limit
+  }
+  const pick = (choices: string[]) => choices[below(choices.length)] ?? ''
+  const settings = '7 8 M D [?25l [?25h [?1h [?1l [4h [4l [?7l [?7h (0 (B [r [m [?1049h [?1049l [?1002h [?1000l'.split(
+    ' ',
+  )
+  const kinds = [
+    () => 'text '.repeat(below(30)),
+    () => pick(['\r\n', '\n', '\t', '\b']),
+    () => `\x1b[${below(108)}m`,
+    () => `\x1b[38;5;${below(256)};48;2;${below(256)};${below(256)};7m`,
+    () => `\x1b[${below(30)};${below(90)}H`,
+    () => `\x1b[${below(3)}${pick(['J', 'K'])}`,
+    () => `\x1b[${below(5)}${pick([...'ABCDLMPX@ST'])}`,
+    () => `\x1b[${1 + below(8)};${10 + below(12)}r`,
+    () => `\x1b${pick(settings)}`,
+  ]
+  for (let at = 0; at < length; at++) yield kinds[below(kinds.length)]?.() ?? ''
+}
+
+test('a snapshot of anything is the same picture, cell by cell', async t => {
+  for (let seed = 1; seed <= 200; seed++) await compare(t, [...noise(seed, seed % 60)].join(''))
 })
 
 test('a snapshot asks nothing, whatever was printed', async t => {

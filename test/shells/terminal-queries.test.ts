@@ -51,6 +51,8 @@ const others = [
   '\x1b]10;?',
   '\x1bP+q544e\x1b\\',
   '\xc2\x9bc',
+  '\x1b[?1004h',
+  '\x1b[?2031;2048h',
 ]
 
 test('no query is left in a replay, and nothing else is touched', async () => {
@@ -67,7 +69,7 @@ test('no query is left in a replay, and nothing else is touched', async () => {
 
 test('what asks nothing stays as it is', () => {
   const harmless =
-    'plain ü ✓\r\n\x1b[31;1mred\x1b[m\x1b[?2004h\x1b[2J\x1b[5;10H\x1b[3;20r\x1b[2 q\x1b[8;24;80t\x1b[22;0t' +
+    'plain ü ✓\r\n\x1b[31;1mred\x1b[m\x1b[?2004h\x1b[?1004l\x1b[?10041h\x1b[2J\x1b[5;10H\x1b[3;20r\x1b[2 q\x1b[8;24;80t\x1b[22;0t' +
     '\x1b]0;a title? yes\x07\x1b]8;;http://x/?q\x07link\x1b]8;;\x07\x1b(0lqk\x1b(B\x1b7\x1b8\x1b[K\x1b[4 S\x1b[u'
   assert.equal(silence(harmless).toString(), harmless)
 })
