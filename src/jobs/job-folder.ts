@@ -1,5 +1,5 @@
 import { lstatSync, readFileSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { type FileHandle, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Static, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
@@ -28,11 +28,19 @@ export type IdempotencyMark = Static<typeof IdempotencyMark>
 const Ending = Type.Object({ why: Type.Union([Type.Literal('cancel'), Type.Literal('timeout')]), at: Timestamp })
 export type Ending = Static<typeof Ending>
 
+/** What a job asks for that asks for nothing in particular; it is not written down. */
+export const plainRequest: JobRequest = { environment: {}, stdin: false, local: false }
+
+function isPlain({ environment, stdin, timeoutMs, local }: JobRequest): boolean {
+  return Object.keys(environment).length === 0 && !stdin && !local && timeoutMs === undefined
+}
+
 const metaCheck = TypeCompiler.Compile(JobMeta)
 
 /** The files of one job below $HACK_HOME/daemon/jobs/<projectId>/<jobId>/. The job is there once meta.json is. */
 export class JobFolder {
   readonly path: string
+  #open: Promise<FileHandle> | undefined
 
   constructor(path: string) {
     this.path = path
@@ -70,10 +78,12 @@ export class JobFolder {
     return join(this.path, 'idempotency.json')
   }
 
-  async create(request: JobRequest, mark: IdempotencyMark | undefined): Promise<void> {
+  /** Everything but meta.json: saving that is what makes the job be there. */
+  async create(request: JobRequest, mark: IdempotencyMark | undefined, created: JobEvent): Promise<void> {
     makePrivateFolder(this.path)
     await Promise.all([
-      writePrivate(this.#request, JSON.stringify(request)),
+      ...(isPlain(request) ? [] : [writePrivate(this.#request, JSON.stringify(request))]),
+      writePrivate(this.#events, `${JSON.stringify(created)}\n`),
       writePrivate(this.log, ''),
       writePrivate(this.ownEvents, ''),
       // The first line makes the file own a block of the disk, so that the wrapper's lines never need another.
@@ -107,13 +117,22 @@ export class JobFolder {
     }
   }
 
+  /** The file stays open from here to `closeEvents`: a job has its events in quick succession. */
   async appendEvent(event: JobEvent): Promise<void> {
-    const file = await openLines(this.#events)
+    this.#open ??= openLines(this.#events)
     try {
-      await file.appendFile(`${JSON.stringify(event)}\n`)
-    } finally {
-      await file.close()
+      await (await this.#open).appendFile(`${JSON.stringify(event)}\n`)
+    } catch (error) {
+      // What was written of the line is ended when the file is opened again.
+      await this.closeEvents()
+      throw error
     }
+  }
+
+  async closeEvents(): Promise<void> {
+    const file = this.#open
+    this.#open = undefined
+    await (await file?.catch(() => undefined))?.close()
   }
 
   readEvents(): Promise<Lines<JobEvent>> {

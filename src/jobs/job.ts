@@ -68,10 +68,9 @@ export class Job implements JobRecord {
   /** Puts a new job on disk. Nothing of it is left when that fails. */
   async create(mark: IdempotencyMark | undefined): Promise<void> {
     try {
-      await this.folder.create(this.#request, mark)
       const { status, runner } = this.#meta
       const event = this.#nextEvent('job.created', { status, runner })
-      await this.folder.appendEvent(event)
+      await this.folder.create(this.#request, mark, event)
       this.#apply(event, {})
       await this.folder.saveMeta(this.#meta)
     } catch (error) {
@@ -149,7 +148,9 @@ export class Job implements JobRecord {
         await this.folder.appendEvent(event)
         this.#unsaved.shift()
       }
-      await this.folder.saveMeta(meta)
+      // That it is starting, the event alone records: until it runs, meta.json has nothing more to say.
+      if (meta.status !== 'starting') await this.folder.saveMeta(meta)
+      if (isOver(meta)) await this.folder.closeEvents()
     } catch (error) {
       this.#report(`job ${meta.jobId} cannot be recorded: ${(error as Error).message}`)
       this.#retry = setTimeout(() => void this.#inTurn(() => this.#save(this.#meta)), retryMs).unref()
@@ -169,6 +170,7 @@ export class Job implements JobRecord {
 
   close(): void {
     clearTimeout(this.#retry)
+    void this.#inTurn(() => this.folder.closeEvents())
     this.log.unwatch()
   }
 }
