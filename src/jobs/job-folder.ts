@@ -116,8 +116,12 @@ export class JobFolder {
     }
   }
 
-  readEvents(): Promise<Lines<JobEvent>> {
-    return readLines(this.#events, JobEvent)
+  /** Ascending by seq: a line that is not was written twice, or is damaged. */
+  async readEvents(): Promise<Lines<JobEvent>> {
+    const lines = await readLines(this.#events, JobEvent)
+    const records: JobEvent[] = []
+    for (const event of lines.records) if (event.seq > (records.at(-1)?.seq ?? 0)) records.push(event)
+    return { records, damaged: lines.damaged + lines.records.length - records.length }
   }
 
   readRequest(): Promise<JobRequest | undefined> {
