@@ -2,7 +2,6 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { WebSocket } from 'ws'
 import type { CreateJob, JobFrame, JobMeta } from '../schemas/jobs.js'
@@ -12,7 +11,7 @@ import { registerProject, setEnabled } from '../src/projects/project-file.js'
 import { replaceJson } from '../src/storage/atomic-file.js'
 import { eventually } from './eventually.js'
 import { enabledConfig, makeRepository } from './projects/repository.js'
-import { temporaryFolder } from './temporary-folder.js'
+import { type Cleanup, temporaryFolder } from './temporary-folder.js'
 
 const program = fileURLToPath(new URL('../src/main.js', import.meta.url))
 
@@ -23,7 +22,7 @@ export interface HackdOptions {
 }
 
 /** A real hackd in a process of its own, on a temporary home with one enabled project. */
-export async function startHackd(t: TestContext, options: HackdOptions = {}): Promise<Hackd> {
+export async function startHackd(t: Cleanup, options: HackdOptions = {}): Promise<Hackd> {
   // Hooks run in the order in which they were added: hackd goes before its home does.
   let hackd: Hackd | undefined
   t.after(() => hackd?.stop())

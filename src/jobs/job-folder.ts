@@ -1,5 +1,5 @@
 import { lstatSync, readFileSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { type FileHandle, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Static, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
@@ -28,11 +28,20 @@ export type IdempotencyMark = Static<typeof IdempotencyMark>
 const Ending = Type.Object({ why: Type.Union([Type.Literal('cancel'), Type.Literal('timeout')]), at: Timestamp })
 export type Ending = Static<typeof Ending>
 
+/** What a job asks for that asks for nothing in particular; it is not written down. */
+export const plainRequest: JobRequest = { environment: {}, stdin: false, local: false }
+
+function isPlain({ environment, stdin, timeoutMs, local }: JobRequest): boolean {
+  return Object.keys(environment).length === 0 && !stdin && !local && timeoutMs === undefined
+}
+
+const journalHead = 'journal 1\n'
 const metaCheck = TypeCompiler.Compile(JobMeta)
 
 /** The files of one job below $HACK_HOME/daemon/jobs/<projectId>/<jobId>/. The job is there once meta.json is. */
 export class JobFolder {
   readonly path: string
+  #open: Promise<FileHandle> | undefined
 
   constructor(path: string) {
     this.path = path
@@ -70,14 +79,16 @@ export class JobFolder {
     return join(this.path, 'idempotency.json')
   }
 
-  async create(request: JobRequest, mark: IdempotencyMark | undefined): Promise<void> {
+  /** Everything but meta.json: saving that is what makes the job be there. */
+  async create(request: JobRequest, mark: IdempotencyMark | undefined, created: JobEvent): Promise<void> {
     makePrivateFolder(this.path)
     await Promise.all([
-      writePrivate(this.#request, JSON.stringify(request)),
+      ...(isPlain(request) ? [] : [writePrivate(this.#request, JSON.stringify(request))]),
+      writePrivate(this.#events, `${JSON.stringify(created)}\n`),
       writePrivate(this.log, ''),
       writePrivate(this.ownEvents, ''),
       // The first line makes the file own a block of the disk, so that the wrapper's lines never need another.
-      writePrivate(this.journal, 'journal 1\n'),
+      writePrivate(this.journal, journalHead),
       ...(mark ? [writePrivate(this.#mark, JSON.stringify(mark))] : []),
     ])
   }
@@ -107,13 +118,22 @@ export class JobFolder {
     }
   }
 
+  /** The file stays open from here to `closeEvents`: a job has its events in quick succession. */
   async appendEvent(event: JobEvent): Promise<void> {
-    const file = await openLines(this.#events)
+    this.#open ??= openLines(this.#events)
     try {
-      await file.appendFile(`${JSON.stringify(event)}\n`)
-    } finally {
-      await file.close()
+      await (await this.#open).appendFile(`${JSON.stringify(event)}\n`)
+    } catch (error) {
+      // What was written of the line is ended when the file is opened again.
+      await this.closeEvents()
+      throw error
     }
+  }
+
+  async closeEvents(): Promise<void> {
+    const file = this.#open
+    this.#open = undefined
+    await (await file?.catch(() => undefined))?.close()
   }
 
   /** Ascending by seq: a line that is not was written twice, or is damaged. */
@@ -135,6 +155,12 @@ export class JobFolder {
 
   saveEnding(ending: Ending): Promise<void> {
     return replaceJson(this.#ending, ending)
+  }
+
+  /** True once a wrapper has written to the journal, whatever else of the record may be lost. */
+  async wasBegun(): Promise<boolean> {
+    const { size } = await stat(this.journal)
+    return size > journalHead.length
   }
 
   readEnding(): Promise<Ending | undefined> {

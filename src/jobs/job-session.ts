@@ -2,7 +2,13 @@ import { Value } from '@sinclair/typebox/value'
 import { type JobFrame, JobHello } from '../../schemas/jobs.js'
 import { GatewayError } from '../errors.js'
 import type { FeedItem, FeedStart } from './job-feed.js'
-import type { Supervisor } from './supervisor.js'
+
+/** The job that a session streams. */
+export interface SessionSource {
+  /** The current end of its log and of its events. */
+  position(): Promise<{ logsBytes: number; eventsSeq: number }>
+  follow(start: FeedStart, signal: AbortSignal): AsyncIterable<FeedItem>
+}
 
 /** What a session needs of its connection. */
 export interface SessionPeer {
@@ -25,9 +31,7 @@ const encoded = new WeakMap<Buffer, string>()
 
 /** One client's stream of one job (contract of …/jobs/:jobId/stream). It knows frames, and no sockets. */
 export class JobSession {
-  readonly #supervisor: Supervisor
-  readonly #projectId: string
-  readonly #jobId: string
+  readonly #source: SessionSource
   readonly #peer: SessionPeer
   #asked: FeedStart | undefined
   #wake: () => void = () => undefined
@@ -35,10 +39,8 @@ export class JobSession {
   #logsOffset = 0
   #eventsSeq = 0
 
-  constructor(supervisor: Supervisor, projectId: string, jobId: string, peer: SessionPeer) {
-    this.#supervisor = supervisor
-    this.#projectId = projectId
-    this.#jobId = jobId
+  constructor(source: SessionSource, peer: SessionPeer) {
+    this.#source = source
     this.#peer = peer
     peer.signal.addEventListener('abort', () => this.#interrupt())
   }
@@ -86,7 +88,7 @@ export class JobSession {
 
   /** False when the client asked for what is not there yet; it may ask again. */
   async #begin({ logsFrom, eventsFrom }: FeedStart): Promise<boolean> {
-    const { logsBytes, eventsSeq } = await this.#supervisor.position(this.#projectId, this.#jobId)
+    const { logsBytes, eventsSeq } = await this.#source.position()
     if (logsFrom > logsBytes || eventsFrom > eventsSeq) {
       const detail = `The log has ${logsBytes} bytes and the last event is ${eventsSeq}.`
       await this.#send({ type: 'error', message: 'offset_out_of_range', detail })
@@ -103,7 +105,7 @@ export class JobSession {
     const { signal } = this.#feed
     const heartbeat = setInterval(() => void this.#beat(), heartbeatMs)
     try {
-      for await (const item of this.#supervisor.follow(this.#projectId, this.#jobId, start, signal)) {
+      for await (const item of this.#source.follow(start, signal)) {
         if (signal.aborted) return false
         await this.#peer.send(this.#frameOf(item))
       }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { JobMeta, JobsQuery } from '../../schemas/jobs.js'
 import { GatewayError } from '../errors.js'
 import { Job, type JobRecord } from './job.js'
-import { JobFolder, type JobRequest } from './job-folder.js'
+import { JobFolder, plainRequest } from './job-folder.js'
 import { isJobId } from './job-id.js'
 import { LegacyJobs } from './legacy-jobs.js'
 
@@ -11,8 +11,6 @@ export interface ProjectPlace {
   id: string
   projectDir: string
 }
-
-const nothingAsked: JobRequest = { environment: {}, stdin: false, local: false }
 
 /** All jobs by project, in memory, in the order in which they were made. */
 export class JobTable {
@@ -33,7 +31,7 @@ export class JobTable {
       for (const jobId of listFolders(join(this.#root, projectId)).filter(isJobId).sort()) {
         const folder = this.folder(projectId, jobId)
         const meta = folder.loadMeta()
-        if (meta && meta.jobId === jobId) loaded.push(this.add(new Job(folder, nothingAsked, meta, this.#report)))
+        if (meta && meta.jobId === jobId) loaded.push(this.add(new Job(folder, plainRequest, meta, this.#report)))
         else this.#report(`${folder.path}: meta.json is missing or damaged; the job is not listed`)
       }
     return loaded

@@ -70,10 +70,9 @@ export class Job implements JobRecord {
   /** Puts a new job on disk. Nothing of it is left when that fails. */
   async create(mark: IdempotencyMark | undefined): Promise<void> {
     try {
-      await this.folder.create(this.#request, mark)
       const { status, runner } = this.#meta
       const event = this.#nextEvent('job.created', { status, runner })
-      await this.folder.appendEvent(event)
+      await this.folder.create(this.#request, mark, event)
       this.#apply(event, {})
       await this.folder.saveMeta(this.#meta)
     } catch (error) {
@@ -90,9 +89,14 @@ export class Job implements JobRecord {
     })
     for (const event of this.#events) if (event.seq > this.#meta.lastEventSeq) this.#meta = replay(this.#meta, event)
     if (isOver(this.#meta)) return this.#restoreEnd()
-    const request = await this.folder.readRequest().catch(() => undefined)
-    if (request) this.#request = request
-    else await this.#missRequest()
+    // Its start may be what damage took from the record: then it is looked for, and not started again.
+    if (this.#meta.status === 'queued' && (await this.folder.wasBegun().catch(() => false)))
+      this.#meta = { ...this.#meta, status: 'starting' }
+    try {
+      this.#request = (await this.folder.readRequest()) ?? this.#request
+    } catch (error) {
+      await this.#missRequest((error as Error).message)
+    }
   }
 
   async #restoreEnd(): Promise<void> {
@@ -105,8 +109,7 @@ export class Job implements JobRecord {
   }
 
   /** Nobody knows any more with which environment a job was to run: one that waits is not run with another. */
-  async #missRequest(): Promise<void> {
-    const error = 'its request.json is missing or damaged'
+  async #missRequest(error: string): Promise<void> {
     this.#report(`job ${this.#meta.jobId}: ${error}`)
     if (this.#meta.status !== 'queued') return
     const change = { reason: 'lost', finishedAt: new Date().toISOString(), logsBytes: 0 } as const
@@ -180,7 +183,9 @@ export class Job implements JobRecord {
         await this.folder.appendEvent(event)
         this.#unsaved.shift()
       }
-      await this.folder.saveMeta(meta)
+      // That it is starting, the event alone records: until it runs, meta.json has nothing more to say.
+      if (meta.status !== 'starting') await this.folder.saveMeta(meta)
+      if (isOver(meta)) await this.folder.closeEvents()
       this.#isFailing = false
     } catch (error) {
       if (!this.#isFailing) this.#report(`job ${meta.jobId} cannot be recorded: ${(error as Error).message}`)
@@ -208,6 +213,7 @@ export class Job implements JobRecord {
   close(): void {
     this.#closed = true
     clearTimeout(this.#retry)
+    this.#inTurn(() => this.folder.closeEvents()).catch(() => undefined)
     this.log.unwatch()
   }
 }

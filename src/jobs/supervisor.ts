@@ -10,7 +10,7 @@ import { type FeedItem, type FeedStart, followJob, logSize, readLog } from './jo
 import type { IdempotencyMark } from './job-folder.js'
 import { JobIds } from './job-id.js'
 import { JobQueue } from './job-queue.js'
-import { JobSession, type SessionPeer } from './job-session.js'
+import { JobSession, type SessionPeer, type SessionSource } from './job-session.js'
 import { JobTable } from './job-table.js'
 import { Retention } from './retention.js'
 import type { Runner } from './runners/runner.js'
@@ -183,19 +183,20 @@ export class Supervisor {
     return job.meta
   }
 
-  /** The current end of the log and of the events. */
-  async position(projectId: string, jobId: string): Promise<{ logsBytes: number; eventsSeq: number }> {
-    const job = this.#find(projectId, jobId)
-    return { logsBytes: await this.#logSize(job), eventsSeq: job.meta.lastEventSeq }
+  /** Serves one client's stream of a job, frame by frame. */
+  session(projectId: string, jobId: string, peer: SessionPeer): JobSession {
+    const source: SessionSource = {
+      position: async () => {
+        const job = this.#find(projectId, jobId)
+        return { logsBytes: await this.#logSize(job), eventsSeq: job.meta.lastEventSeq }
+      },
+      follow: (start, signal) => this.follow(projectId, jobId, start, signal),
+    }
+    return new JobSession(source, peer)
   }
 
   follow(projectId: string, jobId: string, start: FeedStart, signal: AbortSignal): AsyncGenerator<FeedItem> {
     return followJob(this.#find(projectId, jobId), start, signal)
-  }
-
-  /** Serves one client's stream of a job, frame by frame. */
-  session(projectId: string, jobId: string, peer: SessionPeer): JobSession {
-    return new JobSession(this, projectId, jobId, peer)
   }
 
   /** Raw bytes of a log. @throws GatewayError offset_out_of_range */

@@ -1,15 +1,22 @@
 import { mkdirSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 
-/** Files are 0600 and folders 0700, whatever the umask: the mode is set on the open file, not left to open(2). */
+/** Files are 0600 and folders 0700, whatever the umask. */
 export const fileMode = 0o600
 export const folderMode = 0o700
 
+/**
+ * True where open(2) alone would give another mode: the umask takes rights of the owner away. Others get none anyway.
+ * Asked once: each chmod is a trip to the thread pool, and small files are many.
+ */
+const umaskInterferes = (process.umask() & 0o700) !== 0
+
 /** Creates or truncates a private file, writes it whole and, with `sync`, waits for the disk. */
 export async function writePrivate(path: string, data: string | Uint8Array, sync = false): Promise<void> {
-  const file = await openPrivate(path, 'w')
+  const file = await open(path, 'w', fileMode)
   try {
-    await file.writeFile(data)
+    if (umaskInterferes) await file.chmod(fileMode)
+    if (data.length > 0) await file.writeFile(data)
     if (sync) await file.sync()
   } finally {
     await file.close()
@@ -20,7 +27,7 @@ export async function writePrivate(path: string, data: string | Uint8Array, sync
 export async function writeNew(path: string, data: string | Uint8Array, mode: number): Promise<void> {
   const file = await open(path, 'wx', mode)
   try {
-    await file.chmod(mode)
+    if (umaskInterferes || mode !== fileMode) await file.chmod(mode)
     await file.writeFile(data)
     await file.sync()
   } finally {
@@ -28,7 +35,8 @@ export async function writeNew(path: string, data: string | Uint8Array, mode: nu
   }
 }
 
-export async function openPrivate(path: string, flags: 'a' | 'w' | 'wx' | 'a+'): Promise<FileHandle> {
+/** Opens a file that may have been there before, and may have been loose. */
+export async function openPrivate(path: string, flags: 'a' | 'a+'): Promise<FileHandle> {
   const file = await open(path, flags, fileMode)
   try {
     await file.chmod(fileMode)

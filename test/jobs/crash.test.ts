@@ -10,7 +10,8 @@ import { fixture } from './supervisor-setup.js'
 
 /** How often hackd is killed in the middle of a job; CRASH_ROUNDS=100 is the long form. */
 const rounds = Number(process.env.CRASH_ROUNDS ?? 6)
-const lines = 4000
+/** So many that the job is still writing at the last kill. */
+const lines = 700 * rounds
 
 const sha256 = (data: string | Buffer) => createHash('sha256').update(data).digest('hex')
 

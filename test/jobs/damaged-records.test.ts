@@ -108,7 +108,6 @@ for (const [name, damage] of [
   ['nothing else missing', () => undefined],
   ['its log missing', path => rmSync(path('combined.log'))],
   ['its journal missing', path => rmSync(path('journal'))],
-  ['its request missing', path => rmSync(path('request.json'))],
   ['its request empty', path => writeFileSync(path('request.json'), '')],
 ] as [string, (path: (name: string) => string) => void][])
   test(`meta.json one step behind, with ${name}: the end on record counts`, async t => {
@@ -152,28 +151,35 @@ for (const [name, damage, expected] of [
 test('a queued job whose request is damaged is never run with another one', async t => {
   const { supervisor, open, config, home, repo, problems } = await startSupervisor(t)
   config.gateway.allowWrites = false
-  const jobs = []
-  for (const name of ['first', 'second', 'third'])
-    jobs.push(await create(supervisor, { command: ['sh', '-c', `echo "$NAME" >${name}`], env: { NAME: name } }))
+  const ask = (name: string) =>
+    create(supervisor, { command: ['sh', '-c', `echo "$NAME" >${name}`], env: { NAME: name } })
+  const [damaged, whole] = [await ask('damaged'), await ask('whole')]
   supervisor.close()
-  const [cut, missing, whole] = jobs.map(job => join(home, 'jobs', projectId, job.jobId, 'request.json'))
-  writeFileSync(cut ?? '', readFileSync(cut ?? '').subarray(0, 20))
-  rmSync(missing ?? '')
-  assert.ok(existsSync(whole ?? ''))
+  const path = join(home, 'jobs', projectId, damaged.jobId, 'request.json')
+  writeFileSync(path, readFileSync(path).subarray(0, 20))
   config.gateway.allowWrites = true
   const next = await open()
-  const metas = await Promise.all(jobs.map(job => ended(next, job.jobId)))
-  assert.deepEqual(
-    metas.map(meta => [meta.status, meta.reason]),
-    [
-      ['failed', 'lost'],
-      ['failed', 'lost'],
-      ['completed', undefined],
-    ],
-  )
-  assert.ok(!existsSync(join(repo, 'first')) && !existsSync(join(repo, 'second')))
-  assert.equal(readFileSync(join(repo, 'third'), 'utf8'), 'third\n')
-  assert.equal(problems.filter(problem => problem.includes('request.json')).length, 2)
+  const meta = await ended(next, damaged.jobId)
+  assert.deepEqual([meta.status, meta.reason], ['failed', 'lost'])
+  assert.equal((await ended(next, whole.jobId)).status, 'completed')
+  assert.ok(!existsSync(join(repo, 'damaged')))
+  assert.equal(readFileSync(join(repo, 'whole'), 'utf8'), 'whole\n')
+  assert.equal(problems.filter(problem => problem.includes('request.json')).length, 1)
+})
+
+test('a job whose start is lost from its record is not started again', async t => {
+  const { supervisor, open, home, repo } = await startSupervisor(t)
+  const job = await create(supervisor, { command: ['sh', '-c', 'echo once >>count; sleep 1'] })
+  await until('the job', () => existsSync(join(repo, 'count')))
+  supervisor.close()
+  const path = (name: string) => join(home, 'jobs', projectId, job.jobId, name)
+  const [created] = readFileSync(path('events.jsonl'), 'utf8').split('\n')
+  writeFileSync(path('events.jsonl'), `${created}\n`)
+  const { startedAt, pid, ...meta } = JSON.parse(readFileSync(path('meta.json'), 'utf8'))
+  writeFileSync(path('meta.json'), JSON.stringify({ ...meta, status: 'queued', lastEventSeq: 1 }))
+  const next = await open()
+  assert.equal((await ended(next, job.jobId)).status, 'completed')
+  assert.equal(readFileSync(join(repo, 'count'), 'utf8'), 'once\n')
 })
 
 test('an event that the job nests without end costs the job nothing', async t => {

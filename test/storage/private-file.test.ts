@@ -1,22 +1,24 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { makePrivateFolder, openPrivate, writeNew, writePrivate } from '../../src/storage/private-file.js'
+import { openPrivate, writeNew } from '../../src/storage/private-file.js'
 import { temporaryFolder } from '../temporary-folder.js'
 
+const moduleUrl = new URL('../../src/storage/private-file.js', import.meta.url).href
 const modeOf = (path: string) => statSync(path).mode & 0o777
 
-test('files and folders are private whatever the umask', async t => {
+test('files and folders are private whatever the umask', t => {
   const folder = temporaryFolder(t)
-  const before = process.umask()
-  t.after(() => process.umask(before))
   for (const umask of [0o000, 0o022, 0o777]) {
-    process.umask(umask)
     const inner = join(folder, `umask-${umask}`)
-    makePrivateFolder(join(inner, 'deep'))
-    assert.equal(process.umask(), umask)
-    await writePrivate(join(inner, 'file'), 'content')
+    const script = `process.umask(${umask})
+      const { makePrivateFolder, writePrivate } = await import(${JSON.stringify(moduleUrl)})
+      makePrivateFolder(${JSON.stringify(join(inner, 'deep'))})
+      await writePrivate(${JSON.stringify(join(inner, 'file'))}, 'content')
+      if (process.umask() !== ${umask}) throw new Error('the umask has changed')`
+    execFileSync(process.execPath, ['--input-type=module', '--eval', script])
     assert.deepEqual([inner, join(inner, 'deep'), join(inner, 'file')].map(modeOf), [0o700, 0o700, 0o600])
   }
 })
