@@ -30,7 +30,7 @@ export class AuditTrail {
   readonly #request: FastifyRequest
   readonly #reply: FastifyReply
   readonly #remoteAddress: string
-  #fields: Fields = {}
+  #fields: Fields | undefined
   #hasIntent = false
   #isFinished = false
   #isAbandoned = false
@@ -41,7 +41,7 @@ export class AuditTrail {
     this.#request = request
     this.#reply = reply
     // Asked now: a socket that is gone has no address.
-    this.#remoteAddress = isLocal ? 'unix' : (request.ip ?? 'unknown').replace(/^::ffff:/, '')
+    this.#remoteAddress = isLocal ? 'unix' : plainAddress(request.ip ?? 'unknown')
   }
 
   /** Names what is done, and adds what the URL does not say, such as the id of a new job. */
@@ -56,13 +56,13 @@ export class AuditTrail {
   }
 
   /** Writes the result, once. A stream calls this when it closes; for others it happens when the answer has been sent. */
-  finish(fields: Fields = {}): void {
+  finish(fields?: Fields): void {
     if (this.#isFinished) return
     this.#isFinished = true
     const record = this.#record('result')
     record.status = this.#status()
-    record.durationMs = Math.round(this.#reply.elapsedTime * 1000) / 1000
-    Object.assign(record, this.#fields, fields)
+    record.durationMs = Math.round(this.#reply.elapsedTime * 100) / 100
+    if (this.#fields || fields) Object.assign(record, this.#fields, fields)
     if (record.status === 429 && !this.#hasIntent) this.#log.sumRefusal(record)
     else this.#log.record(record)
   }
@@ -91,23 +91,28 @@ export class AuditTrail {
 
   #record(phase: 'intent' | 'result'): AuditRecord {
     const request = this.#request
-    const record: AuditRecord = {
-      ts: new Date().toISOString(),
+    const { projectId, jobId, shellId } = (request.params ?? {}) as Record<string, string | undefined>
+    return {
+      at: Date.now(),
       id: request.id,
       phase,
+      tokenId: request.actor?.kind === 'token' ? request.actor.tokenId : undefined,
       method: request.method,
       path: request.originalUrl,
+      status: undefined,
       remoteAddress: this.#remoteAddress,
+      userAgent: request.headers['user-agent'],
+      durationMs: undefined,
+      projectId: projectId?.slice(0, longestId),
+      jobId: jobId?.slice(0, longestId),
+      shellId: shellId?.slice(0, longestId),
     }
-    if (request.actor?.kind === 'token') record.tokenId = request.actor.tokenId
-    const userAgent = request.headers['user-agent']
-    if (userAgent !== undefined) record.userAgent = userAgent
-    const { projectId, jobId, shellId } = (request.params ?? {}) as Record<string, string | undefined>
-    if (projectId !== undefined) record.projectId = projectId.slice(0, longestId)
-    if (jobId !== undefined) record.jobId = jobId.slice(0, longestId)
-    if (shellId !== undefined) record.shellId = shellId.slice(0, longestId)
-    return record
   }
+}
+
+/** An IPv4 address as such, also when it came in over a socket that takes both kinds. */
+function plainAddress(address: string): string {
+  return address.startsWith('::ffff:') ? address.slice('::ffff:'.length) : address
 }
 
 /** Every request and stream, on record. Registered before auth, so that refusals are as well. */
@@ -122,8 +127,11 @@ async function audit(app: FastifyInstance, { audit: log, door }: AuditOptions) {
   })
   app.addHook('onRoute', route => {
     const isSafe = [route.method].flat().every(method => safeMethods.includes(method))
-    if (isSafe && !(route.websocket && route.method === 'GET')) return
-    const intent = (request: FastifyRequest) => request.audit.intent()
+    const isStream = (route.websocket || route.wsHandler !== undefined) && route.method === 'GET'
+    if (isSafe && !isStream) return
+    const intent = async (request: FastifyRequest) => {
+      if (!isSafe || request.ws) await request.audit.intent()
+    }
     const answered = async (request: FastifyRequest) => request.audit.answered()
     route.preHandler = [route.preHandler ?? [], intent].flat()
     route.onSend = [route.onSend ?? [], answered].flat()

@@ -6,6 +6,7 @@ import type { Access } from '../src/auth/access.js'
 import type { Actor } from '../src/auth/actor.js'
 import type { HostRules } from '../src/auth/host-rules.js'
 import type { LastUsed } from '../src/auth/last-used.js'
+import type { RequestBudget } from '../src/auth/request-budget.js'
 import type { Verifier } from '../src/auth/verifier.js'
 import type { LiveConfig } from '../src/config.js'
 import { type ErrorCode, GatewayError } from '../src/errors.js'
@@ -29,6 +30,7 @@ export interface AuthOptions {
   hosts: HostRules
   verifier: Verifier
   access: Access
+  budget: RequestBudget
   lastUsed: LastUsed
 }
 
@@ -46,16 +48,11 @@ const preflightHeaders = {
 }
 
 /** Who is asking, and may they. The hooks run in the order in which refusals take precedence. */
-async function auth(app: FastifyInstance, { door, config, hosts, verifier, access, lastUsed }: AuthOptions) {
+async function auth(app: FastifyInstance, { door, config, hosts, verifier, access, budget, lastUsed }: AuthOptions) {
   await app.register(rateLimit, { global: false })
   const countFailure = app.createRateLimit({
     max: () => config.current.gateway.rateLimit.failedAuthPerMinute,
     timeWindow: minuteMs,
-  })
-  const countRequest = app.createRateLimit({
-    max: () => config.current.gateway.rateLimit.perMinute,
-    timeWindow: minuteMs,
-    keyGenerator: ({ actor }) => (actor.kind === 'token' ? actor.tokenId : 'local'),
   })
 
   const checkHost: Hook = (request, reply, done) => {
@@ -94,8 +91,9 @@ async function auth(app: FastifyInstance, { door, config, hosts, verifier, acces
   }
 
   const limit: Hook = (request, _reply, done) => {
-    if (!request.actor) return done()
-    countRequest(request).then(count => done(excess(count)), done)
+    if (request.actor?.kind !== 'token') return done()
+    const waitSeconds = budget.spend(request.actor.tokenId)
+    done(waitSeconds > 0 ? tooMany(waitSeconds) : undefined)
   }
 
   const checkProject: Hook = (request, _reply, done) => {
@@ -128,14 +126,18 @@ type Count = Awaited<ReturnType<ReturnType<FastifyInstance['createRateLimit']>>>
 
 function excess(count: Count): GatewayError | undefined {
   if (count.isAllowed || !count.isExceeded) return undefined
-  return new GatewayError('rate_limited', undefined, { headers: { 'retry-after': String(count.ttlInSeconds) } })
+  return tooMany(count.ttlInSeconds)
+}
+
+function tooMany(waitSeconds: number): GatewayError {
+  return new GatewayError('rate_limited', undefined, { headers: { 'retry-after': String(waitSeconds) } })
 }
 
 /** The one token that a request presents; undefined for none, '' when it is malformed, misplaced or contradicted by another. */
 function presentedToken(request: FastifyRequest): string | undefined {
   const { authorization, 'x-hack-token': header } = request.headers
   const tokens: string[] = []
-  if (authorization !== undefined) tokens.push(/^bearer +(\S+)$/i.exec(authorization)?.[1] ?? '')
+  if (authorization !== undefined) tokens.push(bearerToken(authorization))
   if (header !== undefined) tokens.push(String(header))
   if (request.url.includes('?')) {
     const { token } = request.query as { token?: string | string[] }
@@ -143,6 +145,10 @@ function presentedToken(request: FastifyRequest): string | undefined {
   }
   if (request.ws) tokens.push(...protocolTokens(request))
   return tokens.every(token => token === tokens[0]) ? tokens[0] : ''
+}
+
+function bearerToken(authorization: string): string {
+  return /^bearer /i.test(authorization) ? authorization.slice('bearer '.length).trim() : ''
 }
 
 function protocolTokens({ headers }: FastifyRequest): string[] {

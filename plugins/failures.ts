@@ -18,7 +18,7 @@ const fastifyCodes: Record<string, ErrorCode> = {
 }
 const protocolName = /^[!#$%&'*+\-.^_`|~\w]+$/
 
-/** One shape for every failure: `{error, message}`. Registered after auth: who may not ask learns nothing of what exists. */
+/** One shape for every failure: `{error, message}`. Registered before all routes: they take the error handler that they find. */
 async function failures(app: FastifyInstance) {
   const routes = new RouteTable()
   let isClosing = false
@@ -29,16 +29,22 @@ async function failures(app: FastifyInstance) {
   })
   app.addHook('onRoute', route => {
     routes.add(route.url, [route.method].flat())
-    if (!route.websocket) return
+    if (!route.websocket && !route.wsHandler) return
     route.config = { ...route.config, stream: true }
-    route.preValidation = [route.preValidation ?? [], requireUpgrade].flat()
+    // A route with both handlers is a plain one to whoever does not ask for an upgrade.
+    const isTwin = route.wsHandler !== undefined
+    const check = async (request: FastifyRequest) => {
+      if (!isTwin || request.ws) await requireUpgrade(request)
+    }
+    route.preValidation = [route.preValidation ?? [], check].flat()
   })
-  app.addHook('onRequest', (request, reply, done) => {
+  // After every onRequest hook, so that who may not ask learns nothing of what exists; before the body is read.
+  app.addHook('preParsing', (request, reply, payload, done) => {
     if (isClosing) return done(new GatewayError('shutting_down', undefined, { headers: { connection: 'close' } }))
     if (request.is404) return answerUnknown(routes, request, reply, done)
     if (request.ws && !request.routeOptions.config.stream)
       return done(new GatewayError('invalid_request', 'This is no WebSocket route: leave out the Upgrade header.'))
-    done()
+    done(null, payload)
   })
 
   app.setNotFoundHandler(() => {

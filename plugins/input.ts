@@ -51,8 +51,7 @@ function compile(schema: TSchema, part: string): (data: unknown) => Verdict {
   const checker = TypeCompiler.Compile(schema)
   return data => {
     // A body that was left out is an empty one: what is missing then has a name.
-    const given =
-      part === 'body' ? (data === undefined && schema[Kind] === 'Object' ? {} : data) : fromText(schema, data)
+    const given = part === 'body' ? (data ?? {}) : fromText(schema, data)
     const value = Value.Default(schema, given)
     if (checker.Check(value)) return { value }
     const violation = checker.Errors(value).First()
@@ -80,7 +79,10 @@ function describe(root: TSchema, part: string, { path, message, value, schema }:
   const code = codeOf(root, keys, isMissing) ?? 'invalid_request'
   const field = keys.map((key, at) => (/^\d+$/.test(key) ? `[${key}]` : `${at > 0 ? '.' : ''}${key}`)).join('')
   const where = field === '' ? `The ${part}` : `"${field.slice(0, 100)}" in the ${part}`
-  const why = schema.pattern?.includes('\\u0000') ? 'must not contain NUL bytes' : lowerFirst(message)
+  const why =
+    typeof value === 'string' && schema.pattern?.includes('\\u0000')
+      ? 'must not contain NUL bytes'
+      : lowerFirst(message)
   const hint = code === 'invalid_request' ? '' : ` ${errorTable[code][1]}`
   return new GatewayError(code, `${where}: ${why}.${hint}`)
 }

@@ -45,13 +45,13 @@ const sampleMs = 50
 
 /** How hackd itself is doing. Registered before the other routes, so that it counts the answers of all of them. */
 async function status(app: FastifyInstance, { version, startedAt, gauges, url, runtime }: StatusOptions) {
-  const answers = new Map<string, number>()
+  const answers = new Array<number>(6).fill(0)
   const delay = monitorEventLoopDelay({ resolution: sampleMs })
   delay.enable()
   app.addHook('onClose', async () => void delay.disable())
   app.addHook('onResponse', (_request, reply, done) => {
-    const group = `${Math.floor(reply.statusCode / 100)}xx`
-    answers.set(group, (answers.get(group) ?? 0) + 1)
+    const group = Math.trunc(reply.statusCode / 100)
+    answers[group] = (answers[group] ?? 0) + 1
     done()
   })
 
@@ -74,13 +74,7 @@ async function status(app: FastifyInstance, { version, startedAt, gauges, url, r
     return [
       ...family('hackd_info', 'gauge', 'The running version.', 'version', { [version]: 1 }),
       ...family('hackd_uptime_seconds', 'gauge', 'Since hackd started.', uptime() / 1000),
-      ...family(
-        'hackd_http_responses_total',
-        'counter',
-        'Answers by status class.',
-        'class',
-        Object.fromEntries(answers),
-      ),
+      ...family('hackd_http_responses_total', 'counter', 'Answers by status class.', 'class', classes(answers)),
       ...family('hackd_streams_active', 'gauge', 'Open WebSocket streams.', streamsActive),
       ...family('hackd_jobs', 'gauge', 'Jobs on record by status.', 'status', jobs),
       ...family('hackd_shells', 'gauge', 'Shells by status.', 'status', shells),
@@ -96,6 +90,10 @@ async function status(app: FastifyInstance, { version, startedAt, gauges, url, r
       '',
     ].join('\n')
   })
+}
+
+function classes(answers: number[]): Record<string, number> {
+  return Object.fromEntries(answers.flatMap((count, group) => (count > 0 ? [[`${group}xx`, count]] : [])))
 }
 
 /** The histogram holds nanoseconds between samples; what exceeds the sampling interval is delay. */

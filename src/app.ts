@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import websocket from '@fastify/websocket'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import audit from '../plugins/audit.js'
@@ -8,6 +8,7 @@ import failures, { answerMalformed } from '../plugins/failures.js'
 import input from '../plugins/input.js'
 import jobs from '../plugins/jobs.js'
 import projectRoutes from '../plugins/projects.js'
+import runtimeRoutes from '../plugins/runtime.js'
 import status from '../plugins/status.js'
 import { StreamRegistry } from '../plugins/streams.js'
 import type { Services } from './services.js'
@@ -29,13 +30,13 @@ const maxParamLength = 2 ** 15
 
 /** The whole URL map. Every route is inside the scope that the hooks of audit, auth and failures cover; both doors serve all. */
 export async function buildApp(services: Services, { door, url }: AppOptions): Promise<FastifyInstance> {
-  const { config, log, hosts, verifier, access, lastUsed, tokens, projects, supervisor } = services
+  const { config, log, hosts, verifier, access, budget, lastUsed, tokens, projects, supervisor } = services
   const streams = new StreamRegistry({ access, config })
   const app: FastifyInstance = Fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
     childLoggerFactory: logger => logger,
-    genReqId: () => randomUUID(),
+    genReqId: requestIds(),
     trustProxy: config.current.gateway.trustProxy ? ['loopback', 'linklocal', 'uniquelocal'] : false,
     bodyLimit,
     requestTimeout,
@@ -55,21 +56,30 @@ export async function buildApp(services: Services, { door, url }: AppOptions): P
   })
   const stops = [config, tokens, projects].map(source => source.onChange(() => streams.recheck()))
   app.addHook('onClose', async () => void stops.forEach(stop => void stop()))
-  await app.register(docs, { config, version: services.version })
   await app.register(input)
-  await app.register(audit, { door, audit: services.audit })
-  await app.register(auth, { door, config, hosts, verifier, access, lastUsed })
   await app.register(failures)
+  await app.register(docs, { config, version: services.version })
+  await app.register(audit, { door, audit: services.audit })
+  await app.register(auth, { door, config, hosts, verifier, access, budget, lastUsed })
 
   await app.register(status, {
     version: services.version,
     startedAt: services.startedAt,
     url,
+    runtime: services.runtime,
     gauges: () => ({ streamsActive: streams.active, jobs: supervisor.counts() }),
   })
   await app.register(projectRoutes, { prefix: '/v1/projects', views: services.projectViews })
+  await app.register(runtimeRoutes, { access, views: services.composeViews, logs: services.serviceLogs, streams })
   await app.register(jobs, { prefix: '/control-plane/projects/:projectId/jobs', supervisor, streams })
   return app
+}
+
+/** Unique over restarts, and cheap. */
+function requestIds(): () => string {
+  const start = randomBytes(6).toString('base64url')
+  let count = 0
+  return () => `${start}-${++count}`
 }
 
 function isDecodable(url: string): boolean {

@@ -1,9 +1,11 @@
+import { dirname } from 'node:path'
 import type { Logger } from 'pino'
 import { AuditLog } from './audit/audit-log.js'
 import { Access } from './auth/access.js'
 import { loadHomeKey } from './auth/home-key.js'
 import { HostRules } from './auth/host-rules.js'
 import { LastUsed } from './auth/last-used.js'
+import { RequestBudget } from './auth/request-budget.js'
 import { TokenStore } from './auth/token-store.js'
 import { Verifier } from './auth/verifier.js'
 import { LiveConfig } from './config.js'
@@ -13,6 +15,10 @@ import { Supervisor } from './jobs/supervisor.js'
 import { childEnvironment } from './processes/environment.js'
 import { ProjectViews } from './projects/project-view.js'
 import { ProjectRegistry } from './projects/registry.js'
+import { isPresent } from './projects/repository-file.js'
+import { ComposeViews } from './runtime/compose-views.js'
+import { type Discovery, Runtime } from './runtime/runtime.js'
+import { ServiceLogs } from './runtime/service-logs.js'
 
 /** The domain, built in order; `close` takes it down in reverse. */
 export interface Services {
@@ -24,9 +30,13 @@ export interface Services {
   verifier: Verifier
   hosts: HostRules
   access: Access
+  budget: RequestBudget
   audit: AuditLog
   projects: ProjectRegistry
   projectViews: ProjectViews
+  runtime: Runtime
+  composeViews: ComposeViews
+  serviceLogs: ServiceLogs
   supervisor: Supervisor
   version: string
   startedAt: Date
@@ -66,6 +76,12 @@ export async function startServices(options: ServicesOptions): Promise<Services>
     report,
   })
   await supervisor.start()
+  const runtime = new Runtime({
+    endpoint: { configured: config.current.runtime.dockerHost, environment },
+    report: message => log.info(message),
+    discovered: found => void registerFound(projects, found).catch(error => report((error as Error).message)),
+  })
+  const composeViews = new ComposeViews(runtime, projects)
   return {
     home,
     config,
@@ -75,13 +91,18 @@ export async function startServices(options: ServicesOptions): Promise<Services>
     verifier,
     hosts,
     access,
+    budget: new RequestBudget(config),
     audit,
     projects,
-    projectViews: new ProjectViews({ registry: projects, homeRoot: home.root }),
+    projectViews: new ProjectViews({ registry: projects, homeRoot: home.root, runtime: composeViews }),
+    runtime,
+    composeViews,
+    serviceLogs: new ServiceLogs(runtime, composeViews),
     supervisor,
     version: options.version,
     startedAt: new Date(),
     async close() {
+      runtime.close()
       supervisor.close()
       await audit.close()
       projects.close()
@@ -92,4 +113,11 @@ export async function startServices(options: ServicesOptions): Promise<Services>
       config.close()
     },
   }
+}
+
+/** What runs from `<repo>/.hack` becomes known, and nothing more: only its owner enables it. */
+async function registerFound(projects: ProjectRegistry, { projectDir }: Discovery): Promise<void> {
+  const repoRoot = dirname(projectDir)
+  // An engine elsewhere names folders of another machine.
+  if (isPresent(repoRoot)) await projects.register(repoRoot)
 }

@@ -3,19 +3,19 @@ import type { AuditPage, AuditQuery } from '../../schemas/audit.js'
 import { GatewayError } from '../errors.js'
 import { openLines } from '../storage/jsonl.js'
 import { chainEnd, listAuditFiles, rotate } from './audit-files.js'
-import { type AuditRecord, auditLine, chainHash, chainStart } from './audit-line.js'
+import { type AuditRecord, auditText, chain, chainStart } from './audit-line.js'
 import { findEntries } from './audit-search.js'
 import { RefusalSums } from './refusal-sums.js'
 
 /** How long a line that nobody waits for may stay in memory, and how many of them make it worth writing at once. */
 const lazyMs = 100
-const batchLines = 512
+const batchLines = 1024
 /** While the disk is gone, this many lines are kept for its return; beyond them only their number. */
 const keptLines = 10_000
 const retryMs = 1000
 
 interface Pending {
-  record: AuditRecord
+  text: string
   /** Present when somebody waits for the line to be on disk. */
   settle?: (error?: Error) => void
 }
@@ -52,7 +52,7 @@ export class AuditLog {
   /** Adds a line, soon. */
   record(record: AuditRecord): void {
     if (this.#failing && this.#pending.length >= keptLines) this.#lost++
-    else this.#pending.push({ record })
+    else this.#pending.push({ text: auditText(record) })
     if (this.#pending.length >= batchLines && !this.#failing) this.#drain()
     else this.#timer ??= setTimeout(() => this.#drain(), this.#failing ? retryMs : lazyMs).unref()
   }
@@ -60,7 +60,7 @@ export class AuditLog {
   /** Adds a line and resolves when it is on disk. @throws GatewayError `audit_unavailable`: then it will never be there. */
   async persist(record: AuditRecord): Promise<void> {
     await new Promise<void>((resolve, reject) => {
-      this.#pending.push({ record, settle: error => (error ? reject(error) : resolve()) })
+      this.#pending.push({ text: auditText(record), settle: error => (error ? reject(error) : resolve()) })
       this.#drain()
     }).catch(error => {
       throw new GatewayError('audit_unavailable', undefined, { cause: error })
@@ -124,28 +124,23 @@ export class AuditLog {
   }
 
   async #write(batch: Pending[]): Promise<void> {
-    const file = await this.#open()
-    const records = this.#lost > 0 ? [lossRecord(this.#lost), ...batch] : batch
-    let prev = this.#prev
-    let text = ''
-    for (const { record } of records) {
-      const line = auditLine(record, prev)
-      prev = chainHash(line)
-      text += `${line}\n`
-    }
-    const bytes = Buffer.from(text)
-    const target = await this.#makeRoom(file, bytes.length)
-    await writeFully(target, bytes)
-    if (batch.some(({ settle }) => settle)) await target.datasync()
-    this.#size += bytes.length
+    const isAwaited = batch.some(({ settle }) => settle)
+    const file = await this.#open(isAwaited)
+    const texts = batch.map(({ text }) => text)
+    if (this.#lost > 0) texts.unshift(lossText(this.#lost))
+    const { lines, prev } = chain(texts, this.#prev)
+    const target = await this.#makeRoom(file, lines.length)
+    await writeFully(target, lines)
+    if (isAwaited) await target.datasync()
+    this.#size += lines.length
     this.#prev = prev
     this.#lost = 0
   }
 
   /** The file at its end, a torn last line ended and chained. A log that was removed meanwhile is begun anew, its chain going on. */
-  async #open(): Promise<FileHandle> {
+  async #open(isAwaited: boolean): Promise<FileHandle> {
     const goesOn = this.#file !== undefined
-    if (this.#file && (await this.#file.stat()).nlink > 0) return this.#file
+    if (this.#file && (!isAwaited || (await this.#file.stat()).nlink > 0)) return this.#file
     await this.#file?.close()
     this.#file = await openLines(this.#path)
     this.#size = (await this.#file.stat()).size
@@ -177,7 +172,7 @@ async function writeFully(file: FileHandle, bytes: Buffer): Promise<void> {
   for (let done = 0; done < bytes.length; ) done += (await file.write(bytes, done)).bytesWritten
 }
 
-function lossRecord(count: number): Pending {
-  const record = { ts: new Date().toISOString(), id: `lost-${Date.now()}`, phase: 'result', count } as const
-  return { record: { ...record, method: '-', path: '-', remoteAddress: '-', action: 'audit.lost' } }
+function lossText(count: number): string {
+  const record = { at: Date.now(), id: `lost-${Date.now()}`, phase: 'result', action: 'audit.lost', count } as const
+  return auditText({ ...record, method: '-', path: '-', remoteAddress: '-' })
 }

@@ -26,8 +26,9 @@ export class TokenStore {
   constructor(path: string, report: (problem: string) => void) {
     this.#path = path
     this.#report = report
-    this.#load()
+    // Watched before it is read: what is written in between is seen.
     this.#file = new WatchedFile(path, () => this.#load(), 0)
+    this.#load()
   }
 
   /** The record of a token that is neither revoked nor expired. Costs a map look-up: ask on every request. */
@@ -44,14 +45,12 @@ export class TokenStore {
 
   #load(): void {
     try {
-      const { tokens } = parseTokenFile(this.#path, readFileSync(this.#path, 'utf8'))
-      const live = tokens.filter(record => record.revokedAt === undefined)
-      this.#tokens = new Map(live.map(record => [record.id, { record, expiresMs: expiryOf(record) }]))
-      this.#reported = ''
+      this.#tokens = readLiveTokens(this.#path)
     } catch (error) {
-      if (systemCode(error) !== 'ENOENT') return this.#complain((error as Error).message)
-      this.#tokens = new Map()
+      this.#complain((error as Error).message)
+      return
     }
+    this.#reported = ''
     this.#announce()
   }
 
@@ -82,6 +81,19 @@ export class TokenStore {
     clearTimeout(this.#expiry)
     this.#listeners.clear()
   }
+}
+
+/** Every token that is not revoked, by id. No file, no tokens. @throws DamagedFile */
+function readLiveTokens(path: string): Map<string, LiveToken> {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return new Map()
+    throw error
+  }
+  const live = parseTokenFile(path, text).tokens.filter(record => record.revokedAt === undefined)
+  return new Map(live.map(record => [record.id, { record, expiresMs: expiryOf(record) }]))
 }
 
 function expiryOf(record: TokenRecord): number {

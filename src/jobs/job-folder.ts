@@ -35,6 +35,13 @@ function isPlain({ environment, stdin, timeoutMs, local }: JobRequest): boolean 
   return Object.keys(environment).length === 0 && !stdin && !local && timeoutMs === undefined
 }
 
+/** Events in the order of their seq: one that is out of it was written twice, or is damaged. */
+export function ascending(events: JobEvent[]): JobEvent[] {
+  const kept: JobEvent[] = []
+  for (const event of events) if (event.seq > (kept.at(-1)?.seq ?? 0)) kept.push(event)
+  return kept
+}
+
 const journalHead = 'journal 1\n'
 const metaCheck = TypeCompiler.Compile(JobMeta)
 
@@ -136,11 +143,9 @@ export class JobFolder {
     await (await file?.catch(() => undefined))?.close()
   }
 
-  /** Ascending by seq: a line that is not was written twice, or is damaged. */
   async readEvents(): Promise<Lines<JobEvent>> {
     const lines = await readLines(this.#events, JobEvent)
-    const records: JobEvent[] = []
-    for (const event of lines.records) if (event.seq > (records.at(-1)?.seq ?? 0)) records.push(event)
+    const records = ascending(lines.records)
     return { records, damaged: lines.damaged + lines.records.length - records.length }
   }
 

@@ -20,6 +20,8 @@ export interface ProcessStat {
   ppid: number
   pgid: number
   sid: number
+  /** The foreground process group of its terminal (tcgetpgrp(3)); -1 without one. */
+  tpgid: number
   startTime: string
 }
 
@@ -38,15 +40,25 @@ export function parseStat(line: string): ProcessStat | undefined {
   const pid = Number.parseInt(line, 10)
   const tick = fields[19]
   if (end < 0 || !Number.isInteger(pid) || tick === undefined) return undefined
-  const [state = '', ppid, pgid, sid] = fields
-  return { pid, state, ppid: Number(ppid), pgid: Number(pgid), sid: Number(sid), startTime: `${tick}@${bootId}` }
+  const [state = ''] = fields
+  const [ppid, pgid, sid, , tpgid] = fields.slice(1, 6).map(Number) as [number, number, number, number, number]
+  return { pid, state, ppid, pgid, sid, tpgid, startTime: `${tick}@${bootId}` }
+}
+
+/** What the kernel says of `pid` now, or undefined when there is no such process or that cannot be told now. */
+export function statProcess(pid: number): ProcessStat | undefined {
+  try {
+    return readStat(pid)
+  } catch {
+    return undefined
+  }
 }
 
 /**
  * What the kernel says of `pid` now, or undefined when there is no such process.
- * @throws when that cannot be told now: a machine or a process out of descriptors does not make others dead.
+ * @throws when that cannot be told now: that hackd is out of descriptors makes nobody dead.
  */
-export function statProcess(pid: number): ProcessStat | undefined {
+export function readStat(pid: number): ProcessStat | undefined {
   if (!Number.isInteger(pid) || pid <= 0) return undefined
   if (process.platform !== 'linux') return statWithPs(pid)
   try {
@@ -58,11 +70,11 @@ export function statProcess(pid: number): ProcessStat | undefined {
 }
 
 function statWithPs(pid: number): ProcessStat | undefined {
-  const { error, stdout } = spawnSync('ps', ['-o', 'stat=,ppid=,pgid=,sess=,lstart=', '-p', String(pid)], {
+  const { error, stdout } = spawnSync('ps', ['-o', 'stat=,ppid=,pgid=,sess=,tpgid=,lstart=', '-p', String(pid)], {
     encoding: 'utf8',
   })
   if (error) throw error
-  const [state, ppid, pgid, sid, ...lstart] = stdout.trim().split(/\s+/)
+  const [state, ppid, pgid, sid, tpgid, ...lstart] = stdout.trim().split(/\s+/)
   if (!state) return undefined
   return {
     pid,
@@ -70,6 +82,7 @@ function statWithPs(pid: number): ProcessStat | undefined {
     ppid: Number(ppid),
     pgid: Number(pgid),
     sid: Number(sid),
+    tpgid: Number(tpgid),
     startTime: lstart.join(' '),
   }
 }
@@ -83,7 +96,8 @@ export function identify(pid: number): ProcessIdentity | undefined {
 /** True while the very same process lives, and when that cannot be told now. A recycled pid or a zombie is not alive. */
 export function isAlive(identity: ProcessIdentity): boolean {
   try {
-    return identify(identity.pid)?.startTime === identity.startTime
+    const stat = readStat(identity.pid)
+    return stat?.startTime === identity.startTime && !isDead(stat)
   } catch {
     return true
   }

@@ -15,7 +15,7 @@ test('an audit log is intact until a line of it is changed', async t => {
   const log = new AuditLog(home.audit, () => ({ maxBytes: 2 ** 20, maxFiles: 5 }), assert.fail)
   for (const path of ['/one', '/two', '/three'])
     await log.persist({
-      ts: new Date().toISOString(),
+      at: Date.now(),
       id: path,
       phase: 'result',
       method: 'GET',

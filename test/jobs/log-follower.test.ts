@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { appendFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { chunkBytes, completeUtf8, LogFollower } from '../../src/jobs/log-follower.js'
+import { chunkBytes, LogFollower } from '../../src/jobs/log-follower.js'
+import { completeUtf8 } from '../../src/storage/utf8.js'
 import { temporaryFolder } from '../temporary-folder.js'
 
 /** Sequences of every length, overlong and surrogate forms, bytes that begin or continue nothing. */

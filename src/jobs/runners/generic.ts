@@ -4,7 +4,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { GatewayError, systemCode } from '../../errors.js'
-import { isAlive, isDead, statProcess } from '../../processes/identity.js'
+import { isAlive, isDead, readStat } from '../../processes/identity.js'
 import { endTree, findTree, signalProcess, type TreeQuery } from '../../processes/tree.js'
 import { FileChanges } from '../../storage/file-changes.js'
 import { InputPipe } from './input-pipe.js'
@@ -228,7 +228,7 @@ class GenericRun implements Run {
     for (let pause = 1; ; pause = Math.min(pause * 2, 50)) {
       const { writer, wrapper, written } = this.#journal
       if (written !== undefined) return
-      const now = writer && statProcess(writer.pid)
+      const now = writer && readStat(writer.pid)
       const reads = now !== undefined && now.startTime === writer?.startTime && !isDead(now)
       if (reads ? now.state === 'S' : !(wrapper && isAlive(wrapper))) return
       await delay(pause)
