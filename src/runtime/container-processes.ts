@@ -4,13 +4,15 @@ import { unframe } from './log-frames.js'
 
 /**
  * sh SCRIPT: signals what bears the mark $2 in its environment, and its children; with KILL everything is stopped first, so that
- * none forks away. Prints how many there were. It needs a container with sh and grep, and sees the processes of its own user.
+ * none forks away. Prints how many there were. It needs a container with sh, tr and grep, and sees the processes of its own user.
  */
 const script = `
+exec 2>/dev/null
+command -v tr >/dev/null && command -v grep >/dev/null || exit
 find() {
   members=' ' again=1
   for folder in /proc/[0-9]*; do
-    grep -qsF "$2" "$folder/environ" && members="$members\${folder#/proc/} "
+    tr '\\0' '\\n' <"$folder/environ" | grep -qxF "$2" && members="$members\${folder#/proc/} "
   done
   while [ "$again" ]; do
     again=
@@ -21,17 +23,17 @@ find() {
         case $key in PPid:|NSsid:)
           case $members in *" $value "*) members="$members$pid "; again=1; break ;; esac
         esac
-      done 2>/dev/null <"$folder/status"
+      done <"$folder/status"
     done
   done
 }
-if [ "$1" = KILL ]; then find "$@"; kill -STOP $members 2>/dev/null; fi
+if [ "$1" = KILL ]; then find "$@"; kill -STOP $members; fi
 find "$@"
 set -- "$1" $members
 signal=$1
 shift
-[ $# -eq 0 ] || [ "$signal" = LOOK ] || kill -"$signal" "$@" 2>/dev/null
-[ "$signal" != TERM ] || [ $# -eq 0 ] || kill -CONT "$@" 2>/dev/null
+[ $# -eq 0 ] || [ "$signal" = LOOK ] || kill -"$signal" "$@"
+[ "$signal" != TERM ] || [ $# -eq 0 ] || kill -CONT "$@"
 echo "left $#"
 `
 

@@ -2,7 +2,7 @@
 // `node container-program.js TASK`. It is a command like any other to the runner that supervises it; what it prints is the job's log.
 import { appendFileSync, readFileSync, unlinkSync } from 'node:fs'
 import { type ContainerNote, type ContainerTask, engineSentence } from './container-task.js'
-import { freshContainer, serviceExec } from './container-work.js'
+import { freshContainer, NotStarted, serviceExec } from './container-work.js'
 import { findEndpoint } from './endpoint.js'
 import { Engine } from './engine.js'
 import { unframe } from './log-frames.js'
@@ -10,6 +10,7 @@ import { unframe } from './log-frames.js'
 const deadlineMs = 60_000
 /** The exit status of docker(1) where it is not the command's. */
 const ownFailure = 125
+const lastWordsBytes = 1000
 
 const taskFile = process.argv[2] ?? ''
 const task = JSON.parse(readFileSync(taskFile, 'utf8')) as ContainerTask
@@ -33,8 +34,7 @@ async function run(): Promise<number> {
     process.on('SIGTERM', () => undefined)
     started = true
     note({ started: work.container })
-    await copy(stream)
-    exitCode = await work.exitCode()
+    exitCode = await work.exitCode(await copy(stream))
     note({ exitCode })
   } finally {
     await work.clear().catch(() => undefined)
@@ -42,24 +42,29 @@ async function run(): Promise<number> {
   return exitCode
 }
 
-async function copy(stream: NodeJS.ReadWriteStream): Promise<void> {
+/** Returns the end of it, as text. */
+async function copy(stream: NodeJS.ReadWriteStream): Promise<string> {
+  let last = Buffer.alloc(0)
   if (task.stdin) process.stdin.pipe(stream)
   stream.on('error', () => undefined)
   try {
     for await (const bytes of unframe(stream as AsyncIterable<Buffer>)) {
       await new Promise(resolve => process.stdout.write(bytes, resolve))
       if (logClosed) break
+      last = Buffer.concat([last, bytes]).subarray(-lastWordsBytes)
     }
   } catch {
     // The engine went away: what it says of the end when it is back counts.
   }
   if (logClosed) throw new Error('the log takes no more')
+  return last.toString().trim()
 }
 
 function fail(error: unknown): number {
   const sentence = engineSentence(error)
-  process.stdout.write(`${sentence}\n`)
-  note({ failure: started ? 'lost' : 'spawn_error', error: sentence })
+  const isNew = !(error instanceof NotStarted)
+  if (isNew) process.stdout.write(`${sentence}\n`)
+  note({ failure: started && isNew ? 'lost' : 'spawn_error', error: sentence })
   return ownFailure
 }
 

@@ -10,11 +10,18 @@ export interface ContainerWork {
   container: string
   /** Starts it; what it writes comes in the engine's frames, and what is written becomes its input. */
   start(): Promise<NodeJS.ReadWriteStream>
-  /** Resolves with the exit status once it has ended. @throws Error when nobody can know it */
-  exitCode(): Promise<number>
+  /**
+   * Resolves with the exit status once it has ended.
+   * @param lastWords the end of what it wrote: engines report there what they could not execute
+   * @throws NotStarted when there was nothing to execute, Error when nobody can know the status
+   */
+  exitCode(lastWords: string): Promise<number>
   /** Leaves nothing of it behind. */
   clear(): Promise<void>
 }
+
+/** The engine took the command and could not execute it. The sentence that says why has been written as its output. */
+export class NotStarted extends Error {}
 
 /** How long an engine that went away in the middle is waited for. */
 const awayMs = 30_000
@@ -64,7 +71,12 @@ export async function freshContainer(engine: Engine, task: ContainerTask): Promi
       await engine.call('start of the container', abortSignal => container.start({ abortSignal }))
       return stream
     },
-    exitCode: () => exitCodeOf(container),
+    async exitCode(lastWords) {
+      const status = await exitCodeOf(container)
+      // Its init reports what it cannot execute as the shell would.
+      if (status === 127 && lastWords.startsWith('[FATAL tini')) throw new NotStarted(lastWords)
+      return status
+    },
     async clear() {
       await engine.call('removal of the container', abortSignal =>
         container.remove({ force: true, v: true, abortSignal }),
@@ -137,11 +149,12 @@ export async function serviceExec(engine: Engine, task: ContainerTask): Promise<
     container: container.id,
     start: () =>
       engine.call('start of the exec', abortSignal => exec.start({ hijack: true, stdin: task.stdin, abortSignal })),
-    async exitCode() {
+    async exitCode(lastWords) {
       for (let pause = 20; ; pause = Math.min(pause * 2, 1000)) {
-        const { Running, ExitCode } = await answerOf(() => exec.inspect())
+        const { Running, ExitCode, Pid } = await answerOf(() => exec.inspect())
         if (!Running && ExitCode === null) throw new Error('the engine does not say how it ended')
         ended = !Running
+        if (ended && Pid === 0) throw new NotStarted(lastWords || `it was not started, status ${ExitCode}`)
         if (!Running && ExitCode !== null) return ExitCode
         await delay(pause)
       }
