@@ -127,8 +127,11 @@ async function audit(app: FastifyInstance, { audit: log, door }: AuditOptions) {
   })
   app.addHook('onRoute', route => {
     const isSafe = [route.method].flat().every(method => safeMethods.includes(method))
-    if (isSafe && !(route.websocket && route.method === 'GET')) return
-    const intent = (request: FastifyRequest) => request.audit.intent()
+    const isStream = (route.websocket || route.wsHandler !== undefined) && route.method === 'GET'
+    if (isSafe && !isStream) return
+    const intent = async (request: FastifyRequest) => {
+      if (!isSafe || request.ws) await request.audit.intent()
+    }
     const answered = async (request: FastifyRequest) => request.audit.answered()
     route.preHandler = [route.preHandler ?? [], intent].flat()
     route.onSend = [route.onSend ?? [], answered].flat()

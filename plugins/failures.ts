@@ -29,9 +29,14 @@ async function failures(app: FastifyInstance) {
   })
   app.addHook('onRoute', route => {
     routes.add(route.url, [route.method].flat())
-    if (!route.websocket) return
+    if (!route.websocket && !route.wsHandler) return
     route.config = { ...route.config, stream: true }
-    route.preValidation = [route.preValidation ?? [], requireUpgrade].flat()
+    // A route with both handlers is a plain one to whoever does not ask for an upgrade.
+    const isTwin = route.wsHandler !== undefined
+    const check = async (request: FastifyRequest) => {
+      if (!isTwin || request.ws) await requireUpgrade(request)
+    }
+    route.preValidation = [route.preValidation ?? [], check].flat()
   })
   // After every onRequest hook, so that who may not ask learns nothing of what exists; before the body is read.
   app.addHook('preParsing', (request, reply, payload, done) => {

@@ -8,6 +8,10 @@ export const Timestamp = Type.String({ format: 'date-time' })
 
 export const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
 
+/** One of these strings. */
+export const literals = <const T extends string[]>(...values: T) =>
+  Type.Unsafe<T[number]>(Type.Union(values.map(value => Type.Literal(value))))
+
 /** The body of every failure. `error` is a code of src/errors.ts. */
 export const Failure = Type.Object(
   {

@@ -1,8 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { ProjectParams, Timestamp } from './common.js'
-
-const literals = <const T extends string[]>(...values: T) =>
-  Type.Unsafe<T[number]>(Type.Union(values.map(value => Type.Literal(value))))
+import { literals, ProjectParams, Timestamp } from './common.js'
 
 /** Moves forward only: queued → starting → running (⇄ awaiting_input) → completed | failed | cancelled. */
 export const JobStatus = literals('queued', 'starting', 'running', 'awaiting_input', 'completed', 'failed', 'cancelled')

@@ -30,12 +30,10 @@ export const ProjectView = Type.Object(
     runtime: Nullable(RuntimeProject),
     branch_runtime: Type.Array(Type.Object({ branch: Type.String(), runtime: RuntimeProject })),
     kind: Type.Union([Type.Literal('registered'), Type.Literal('unregistered')]),
-    status: Type.Union([
-      Type.Literal('running'),
-      Type.Literal('stopped'),
-      Type.Literal('missing'),
-      Type.Literal('unregistered'),
-    ]),
+    status: Type.Union(
+      [Type.Literal('running'), Type.Literal('stopped'), Type.Literal('missing'), Type.Literal('unregistered')],
+      { description: '`missing`: its folder is gone, or there is an engine that cannot be asked what runs.' },
+    ),
   },
   { title: 'ProjectView' },
 )
@@ -54,6 +52,9 @@ export const ProjectList = Type.Object(
     filter: Nullable(Type.String()),
     include_global: Type.Boolean(),
     include_unregistered: Type.Literal(false),
+    cache_age_ms: Type.Optional(
+      Nullable(Type.Number({ description: 'How long ago the engine said what runs; null when it never did.' })),
+    ),
     projects: Type.Array(ProjectView),
   },
   { title: 'ProjectList' },

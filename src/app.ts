@@ -8,6 +8,7 @@ import failures, { answerMalformed } from '../plugins/failures.js'
 import input from '../plugins/input.js'
 import jobs from '../plugins/jobs.js'
 import projectRoutes from '../plugins/projects.js'
+import runtimeRoutes from '../plugins/runtime.js'
 import status from '../plugins/status.js'
 import { StreamRegistry } from '../plugins/streams.js'
 import type { Services } from './services.js'
@@ -65,9 +66,11 @@ export async function buildApp(services: Services, { door, url }: AppOptions): P
     version: services.version,
     startedAt: services.startedAt,
     url,
+    runtime: services.runtime,
     gauges: () => ({ streamsActive: streams.active, jobs: supervisor.counts() }),
   })
   await app.register(projectRoutes, { prefix: '/v1/projects', views: services.projectViews })
+  await app.register(runtimeRoutes, { access, views: services.composeViews, logs: services.serviceLogs, streams })
   await app.register(jobs, { prefix: '/control-plane/projects/:projectId/jobs', supervisor, streams })
   return app
 }

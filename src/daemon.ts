@@ -5,9 +5,9 @@ import type { Logger } from 'pino'
 import { buildApp } from './app.js'
 import { ConfigError } from './config.js'
 import { systemCode } from './errors.js'
-import { findLoosePermissions, type Home, lockHome, prepareHome } from './home.js'
+import { findLoosePermissions, type Home, prepareHome } from './home.js'
 import { type Services, startServices } from './services.js'
-import { type Lock, LockHeld } from './storage/lock-file.js'
+import { type Lock, LockHeld, takeLock } from './storage/lock-file.js'
 
 export interface DaemonOptions {
   home: Home
@@ -38,7 +38,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Started> {
     prepareHome(home)
     const loose = findLoosePermissions(home)
     if (loose.length > 0) return { problem: `others may get at its files:\n  ${loose.join('\n  ')}`, exitCode: 2 }
-    lock = await lockHome(home)
+    // One hackd a home; a lock that a crash left never blocks.
+    lock = await takeLock(home.pidFile, 0)
     const daemon = new Daemon(options, lock, await startServices(options))
     await daemon.open()
     return { daemon }

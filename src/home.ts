@@ -1,7 +1,6 @@
 import { lstatSync, readdirSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { type Lock, takeLock } from './storage/lock-file.js'
 import { makePrivateFolder } from './storage/private-file.js'
 
 /** Where everything machine-wide lives. Two homes are two independent installations. */
@@ -81,12 +80,4 @@ function listFolder(path: string) {
   } catch {
     return []
   }
-}
-
-/**
- * The single-instance lock: one hackd a home.
- * @throws LockHeld when another one runs.
- */
-export function lockHome(home: Home): Promise<Lock> {
-  return takeLock(home.pidFile, 0)
 }

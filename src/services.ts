@@ -1,3 +1,4 @@
+import { dirname } from 'node:path'
 import type { Logger } from 'pino'
 import { AuditLog } from './audit/audit-log.js'
 import { Access } from './auth/access.js'
@@ -14,6 +15,10 @@ import { Supervisor } from './jobs/supervisor.js'
 import { childEnvironment } from './processes/environment.js'
 import { ProjectViews } from './projects/project-view.js'
 import { ProjectRegistry } from './projects/registry.js'
+import { isPresent } from './projects/repository-file.js'
+import { ComposeViews } from './runtime/compose-views.js'
+import { type Discovery, Runtime } from './runtime/runtime.js'
+import { ServiceLogs } from './runtime/service-logs.js'
 
 /** The domain, built in order; `close` takes it down in reverse. */
 export interface Services {
@@ -29,6 +34,9 @@ export interface Services {
   audit: AuditLog
   projects: ProjectRegistry
   projectViews: ProjectViews
+  runtime: Runtime
+  composeViews: ComposeViews
+  serviceLogs: ServiceLogs
   supervisor: Supervisor
   version: string
   startedAt: Date
@@ -68,6 +76,12 @@ export async function startServices(options: ServicesOptions): Promise<Services>
     report,
   })
   await supervisor.start()
+  const runtime = new Runtime({
+    endpoint: { configured: config.current.runtime.dockerHost, environment },
+    report: message => log.info(message),
+    discovered: found => void registerFound(projects, found).catch(error => report((error as Error).message)),
+  })
+  const composeViews = new ComposeViews(runtime, projects)
   return {
     home,
     config,
@@ -80,11 +94,15 @@ export async function startServices(options: ServicesOptions): Promise<Services>
     budget: new RequestBudget(config),
     audit,
     projects,
-    projectViews: new ProjectViews({ registry: projects, homeRoot: home.root }),
+    projectViews: new ProjectViews({ registry: projects, homeRoot: home.root, runtime: composeViews }),
+    runtime,
+    composeViews,
+    serviceLogs: new ServiceLogs(runtime, composeViews),
     supervisor,
     version: options.version,
     startedAt: new Date(),
     async close() {
+      runtime.close()
       supervisor.close()
       await audit.close()
       projects.close()
@@ -95,4 +113,11 @@ export async function startServices(options: ServicesOptions): Promise<Services>
       config.close()
     },
   }
+}
+
+/** What runs from `<repo>/.hack` becomes known, and nothing more: only its owner enables it. */
+async function registerFound(projects: ProjectRegistry, { projectDir }: Discovery): Promise<void> {
+  const repoRoot = dirname(projectDir)
+  // An engine elsewhere names folders of another machine.
+  if (isPresent(repoRoot)) await projects.register(repoRoot)
 }

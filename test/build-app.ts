@@ -19,6 +19,8 @@ export interface TestAppOptions {
   token?: TokenRequest
   /** Project ids that are registered and enabled. */
   projects?: string[]
+  /** Fills the home before anything reads it. */
+  prepare?: (home: Home) => Promise<void>
   /** Adds routes before the app is ready. */
   extend?: (app: FastifyInstance) => void
 }
@@ -41,6 +43,7 @@ export async function buildTestApp(t: TestContext, options: TestAppOptions = {})
   const home = homeAt(await mkdtemp(join(tmpdir(), 'hackd-app-')))
   prepareHome(home)
   await replaceJson(home.config, { controlPlane: options.config ?? {} })
+  await options.prepare?.(home)
   const { token } = await createToken(home, { scope: 'write', ...options.token })
 
   const logged: string[] = []
@@ -50,7 +53,8 @@ export async function buildTestApp(t: TestContext, options: TestAppOptions = {})
     home,
     log: pino({}, { write: line => void logged.push(line) }),
     version: '0.0.0-test',
-    environment: process.env,
+    // No engine of this machine: what runs on it is none of a test's business.
+    environment: { ...process.env, DOCKER_HOST: 'unix:///nowhere/docker.sock' },
     hostname: 'workstation',
     verify: (hash, secret) => {
       runs++

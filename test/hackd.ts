@@ -62,6 +62,8 @@ export class Hackd {
   async start(): Promise<void> {
     const child = spawn(process.execPath, [program, '--home', this.home.root, '--port', '0'], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      // No engine of this machine, unless the config names one: what runs on it is none of a test's business.
+      env: { ...process.env, DOCKER_HOST: 'unix:///nowhere/docker.sock' },
     })
     this.child = child
     child.stderr.setEncoding('utf8').on('data', text => {

@@ -4,8 +4,8 @@ import { chmodSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { findLoosePermissions, homeAt, locateHome, lockHome, prepareHome } from '../src/home.js'
-import { LockHeld } from '../src/storage/lock-file.js'
+import { findLoosePermissions, homeAt, locateHome, prepareHome } from '../src/home.js'
+import { LockHeld, takeLock } from '../src/storage/lock-file.js'
 import { temporaryFolder } from './temporary-folder.js'
 
 test('--home wins over HACK_HOME, which wins over ~/.hack; empty ones count as not given', () => {
@@ -50,8 +50,8 @@ test('a home that others may read but not change is accepted', t => {
 test('one daemon a home', async t => {
   const home = homeAt(temporaryFolder(t))
   prepareHome(home)
-  const lock = await lockHome(home)
-  await assert.rejects(lockHome(home), LockHeld)
+  const lock = await takeLock(home.pidFile, 0)
+  await assert.rejects(takeLock(home.pidFile, 0), LockHeld)
   await lock.release()
-  await (await lockHome(home)).release()
+  await (await takeLock(home.pidFile, 0)).release()
 })

@@ -1,11 +1,12 @@
-// What tsc leaves to do: files that are not TypeScript, and the mode of the programs.
-import { chmodSync, copyFileSync } from 'node:fs'
+// What tsc leaves to do: files that are not TypeScript, the mode of the programs, and what was compiled from sources
+// that are gone, since a stale test must not run and a stale module must not be packed.
+import { chmodSync, copyFileSync, existsSync, readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 
 copyFileSync('src/jobs/runners/job-wrapper.sh', 'dist/src/jobs/runners/job-wrapper.sh')
-for (const program of ['dist/src/main.js', 'dist/src/cli/main.js']) {
-  try {
-    chmodSync(program, 0o755)
-  } catch (error) {
-    if (error.code !== 'ENOENT') throw error
-  }
+for (const program of ['dist/src/main.js', 'dist/src/cli/main.js']) chmodSync(program, 0o755)
+
+for (const name of readdirSync('dist', { recursive: true })) {
+  const compiled = /^((?:src|plugins|schemas|scripts|test)\b.*)\.(?:js|js\.map|d\.ts)$/.exec(name)
+  if (compiled && !existsSync(`${compiled[1]}.ts`)) rmSync(join('dist', name))
 }

@@ -26,8 +26,9 @@ export class TokenStore {
   constructor(path: string, report: (problem: string) => void) {
     this.#path = path
     this.#report = report
-    this.#load()
+    // Watched before it is read: what is written in between is seen.
     this.#file = new WatchedFile(path, () => this.#load(), 0)
+    this.#load()
   }
 
   /** The record of a token that is neither revoked nor expired. Costs a map look-up: ask on every request. */

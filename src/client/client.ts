@@ -1,6 +1,8 @@
 import type { CreateJob, JobEvent, JobMeta, JobsQuery } from '../../schemas/jobs.js'
 import type { ProjectList, ProjectsQuery } from '../../schemas/projects.js'
 import type { Metrics, Status } from '../../schemas/status.js'
+import type { SocketClass, SocketLike } from './socket.js'
+import { type StreamJobOptions, streamJob } from './streams.js'
 
 /** Requests never throw: a refusal and a broken connection are values as well. `status` is 0 when nobody answered. */
 export type Result<T> =
@@ -25,6 +27,8 @@ export interface GatewayClientOptions {
   /** A function is asked anew for each request. Absent on the admin socket. */
   token?: string | (() => string | Promise<string>)
   transport?: Transport
+  /** For runtimes without a WebSocket of their own, such as Node 20: that of the package `ws`. */
+  WebSocket?: SocketClass
 }
 
 interface Call {
@@ -48,6 +52,7 @@ export function createGatewayClient(options: GatewayClientOptions) {
   const request = <T>(call: Call) => send<T>(options, call)
   const jobs = ({ projectId }: InProject) => `/control-plane/projects/${encodeURIComponent(projectId)}/jobs`
   const job = (of: OfJob) => `${jobs(of)}/${encodeURIComponent(of.jobId)}`
+  const getJob = (of: OfJob) => request<{ job: JobMeta }>({ path: job(of), signal: of.signal })
   return {
     /** For what has no method of its own. */
     request,
@@ -57,7 +62,7 @@ export function createGatewayClient(options: GatewayClientOptions) {
       request<ProjectList>({ path: '/v1/projects', query, signal }),
     listJobs: ({ projectId, signal, ...query }: InProject & JobsQuery) =>
       request<{ jobs: JobMeta[] }>({ path: jobs({ projectId }), query, signal }),
-    getJob: (of: OfJob) => request<{ job: JobMeta }>({ path: job(of), signal: of.signal }),
+    getJob,
     getJobEvents: ({ from, ...of }: OfJob & { from?: number }) =>
       request<{ events: JobEvent[] }>({ path: `${job(of)}/events`, query: { from }, signal: of.signal }),
     createJob: ({ projectId, signal, idempotencyKey, ...body }: InProject & CreateJob & { idempotencyKey?: string }) =>
@@ -70,18 +75,46 @@ export function createGatewayClient(options: GatewayClientOptions) {
       }),
     cancelJob: (of: OfJob) =>
       request<{ status: 'cancelled' }>({ method: 'POST', path: `${job(of)}/cancel`, signal: of.signal }),
+    /** A plain WebSocket, on which nothing comes before you send a hello. `streamJob` does more. */
+    openJobStream: (of: OfJob) => openSocket(options, `${job(of)}/stream`),
+    /** Follows a job to its end, resuming where a lost connection left off. @throws StreamError */
+    streamJob: ({ projectId, jobId, ...rest }: OfJob & StreamJobOptions) =>
+      streamJob(
+        {
+          open: () => openSocket(options, `${job({ projectId, jobId })}/stream`),
+          look: () => getJob({ projectId, jobId }),
+        },
+        rest,
+      ),
     sendJobInput: ({ data, eof, ...of }: OfJob & { data: string; eof?: boolean }) =>
       request<{ job: JobMeta }>({ method: 'POST', path: `${job(of)}/input`, body: { data, eof }, signal: of.signal }),
   }
 }
 
+async function currentToken({ token }: GatewayClientOptions): Promise<string | undefined> {
+  return typeof token === 'function' ? token() : token
+}
+
+/** The token travels as a subprotocol: browsers cannot set headers, and URLs end up in logs. */
+async function openSocket(options: GatewayClientOptions, path: string): Promise<SocketLike> {
+  const Socket = options.WebSocket ?? (globalThis as { WebSocket?: SocketClass }).WebSocket
+  if (!Socket) throw new Error('There is no WebSocket here: pass the one of the package ws as an option.')
+  const token = await currentToken(options)
+  const url = baseOf(options).replace(/^http/, 'ws') + path
+  return new Socket(url, token === undefined ? ['hack.v1'] : ['hack.v1', `hack.bearer.${token}`])
+}
+
+function baseOf({ baseUrl }: GatewayClientOptions): string {
+  return baseUrl.replace(/\/+$/, '')
+}
+
 async function send<T>(options: GatewayClientOptions, call: Call): Promise<Result<T>> {
   const { transport = viaFetch } = options
   try {
-    const token = typeof options.token === 'function' ? await options.token() : options.token
+    const token = await currentToken(options)
     const { status, body } = await transport({
       method: call.method ?? 'GET',
-      url: options.baseUrl.replace(/\/+$/, '') + call.path + queryString(call.query),
+      url: baseOf(options) + call.path + queryString(call.query),
       headers: {
         ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
         ...(call.body === undefined ? {} : { 'content-type': 'application/json' }),

@@ -1,7 +1,7 @@
 import type { JobEvent } from '../../schemas/jobs.js'
 import { GatewayError } from '../errors.js'
+import { completeUtf8 } from '../storage/utf8.js'
 import { isOver, type JobRecord } from './job.js'
-import { completeUtf8 } from './log-follower.js'
 
 /** What a follower of a job is given, in the order in which it may be shown. */
 export type FeedItem =

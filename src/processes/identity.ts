@@ -19,6 +19,8 @@ export interface ProcessStat {
   ppid: number
   pgid: number
   sid: number
+  /** The foreground process group of its terminal (tcgetpgrp(3)); -1 without one. */
+  tpgid: number
   startTime: string
 }
 
@@ -37,8 +39,9 @@ export function parseStat(line: string): ProcessStat | undefined {
   const pid = Number.parseInt(line, 10)
   const tick = fields[19]
   if (end < 0 || !Number.isInteger(pid) || tick === undefined) return undefined
-  const [state = '', ppid, pgid, sid] = fields
-  return { pid, state, ppid: Number(ppid), pgid: Number(pgid), sid: Number(sid), startTime: `${tick}@${bootId}` }
+  const [state = ''] = fields
+  const [ppid, pgid, sid, , tpgid] = fields.slice(1, 6).map(Number) as [number, number, number, number, number]
+  return { pid, state, ppid, pgid, sid, tpgid, startTime: `${tick}@${bootId}` }
 }
 
 /** What the kernel says of `pid` now, or undefined when there is no such process. */
@@ -52,8 +55,10 @@ export function statProcess(pid: number): ProcessStat | undefined {
 }
 
 function statWithPs(pid: number): ProcessStat | undefined {
-  const out = execFileSync('ps', ['-o', 'stat=,ppid=,pgid=,sess=,lstart=', '-p', String(pid)], { encoding: 'utf8' })
-  const [state, ppid, pgid, sid, ...lstart] = out.trim().split(/\s+/)
+  const out = execFileSync('ps', ['-o', 'stat=,ppid=,pgid=,sess=,tpgid=,lstart=', '-p', String(pid)], {
+    encoding: 'utf8',
+  })
+  const [state, ppid, pgid, sid, tpgid, ...lstart] = out.trim().split(/\s+/)
   if (!state) return undefined
   return {
     pid,
@@ -61,6 +66,7 @@ function statWithPs(pid: number): ProcessStat | undefined {
     ppid: Number(ppid),
     pgid: Number(pgid),
     sid: Number(sid),
+    tpgid: Number(tpgid),
     startTime: lstart.join(' '),
   }
 }

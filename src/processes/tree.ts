@@ -86,7 +86,11 @@ export interface EndTreeOptions {
  */
 export async function endTree({ query, first, graceMs }: EndTreeOptions): Promise<NodeJS.Signals> {
   const known: KnownMembers = new Map()
-  for (const { pid } of await findTree(query, known)) signalProcess(pid, first)
+  for (const { pid } of await findTree(query, known)) {
+    signalProcess(pid, first)
+    // A stopped process would not act on it.
+    signalProcess(pid, 'SIGCONT')
+  }
   const deadline = performance.now() + graceMs
   // Other people's descendants send no event when they end: look again, soon at first.
   for (let pause = 2; performance.now() < deadline; pause = Math.min(pause * 2, 100)) {

@@ -8,9 +8,13 @@ import { isServed, type Project, type ProjectRegistry } from './registry.js'
 export interface ProjectRuntime {
   runtime: RuntimeProject | null
   branches: { branch: string; runtime: RuntimeProject }[]
+  /** False while there is an engine that does not say what runs. */
+  known: boolean
 }
 
 export interface RuntimeSource {
+  /** How long ago the engine was last heard; null when never. */
+  ageMs(): number | null
   runtimeOf(project: Project): ProjectRuntime
 }
 
@@ -21,9 +25,9 @@ export function maySee(viewer: Viewer, projectId: string): boolean {
   return viewer.kind === 'local' || viewer.projects === undefined || viewer.projects.includes(projectId)
 }
 
-const nothingRuns: ProjectRuntime = { runtime: null, branches: [] }
+const nothingRuns: ProjectRuntime = { runtime: null, branches: [], known: true }
 
-export function viewProject(project: Project, { runtime, branches }: ProjectRuntime = nothingRuns): ProjectView {
+export function viewProject(project: Project, running: ProjectRuntime = nothingRuns): ProjectView {
   return {
     project_id: project.id,
     name: project.name,
@@ -31,15 +35,15 @@ export function viewProject(project: Project, { runtime, branches }: ProjectRunt
     repo_root: project.repoRoot,
     project_dir: project.projectDir,
     defined_services: project.definedServices,
-    runtime,
-    branch_runtime: branches,
+    runtime: running.runtime,
+    branch_runtime: running.branches,
     kind: 'registered',
-    status: statusOf(project, runtime),
+    status: statusOf(project, running),
   }
 }
 
-function statusOf(project: Project, runtime: RuntimeProject | null): ProjectView['status'] {
-  if (!project.present) return 'missing'
+function statusOf(project: Project, { runtime, known }: ProjectRuntime): ProjectView['status'] {
+  if (!project.present || !known) return 'missing'
   const containers = runtime?.services.flatMap(service => service.containers) ?? []
   return containers.some(container => container.state === 'running') ? 'running' : 'stopped'
 }
@@ -74,6 +78,7 @@ export class ProjectViews {
       filter: query.filter ?? null,
       include_global: query.include_global,
       include_unregistered: false,
+      ...(runtime && { cache_age_ms: runtime.ageMs() }),
       projects: projects.map(project => viewProject(project, runtime?.runtimeOf(project))),
     }
   }

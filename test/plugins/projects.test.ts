@@ -2,31 +2,24 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { Value } from '@sinclair/typebox/value'
-import projects from '../../plugins/projects.js'
 import { ProjectList } from '../../schemas/projects.js'
-import { homeAt, prepareHome } from '../../src/home.js'
-import { ProjectViews } from '../../src/projects/project-view.js'
-import { ProjectRegistry } from '../../src/projects/registry.js'
+import type { Home } from '../../src/home.js'
+import { projectId, registerProject, setEnabled } from '../../src/projects/project-file.js'
 import { buildTestApp, type TestAppOptions } from '../build-app.js'
 import { enabledConfig, makeRepository } from '../projects/repository.js'
 import { temporaryFolder } from '../temporary-folder.js'
 
-/** An app that serves `shop` and `blog`, and `infra` below the home. */
-async function setUp(t: TestContext, options: (ids: string[]) => TestAppOptions = () => ({})) {
+/** An app that serves `shop` and `blog`, and `infra` below the home; its token may be confined to one of them. */
+async function setUp(t: TestContext, { only, door = 'tcp' }: { only?: string; door?: TestAppOptions['door'] } = {}) {
   const base = temporaryFolder(t)
-  const home = homeAt(join(base, 'home'))
-  prepareHome(home)
-  const registry = new ProjectRegistry(home, () => undefined)
-  t.after(() => registry.close())
-  const ids: string[] = []
-  for (const path of ['shop', 'blog', 'home/infra']) {
-    const project = await registry.register(makeRepository(join(base, path), { config: enabledConfig }))
-    if (project) await registry.enable(project.id)
-    if (project) ids.push(project.id)
+  const prepare = async (home: Home) => {
+    for (const path of [join(base, 'shop'), join(base, 'blog'), join(home.root, 'infra')]) {
+      const { id } = await registerProject(home, makeRepository(path, { config: enabledConfig }))
+      await setEnabled(home, id, true)
+    }
   }
-  const views = new ProjectViews({ registry, homeRoot: home.root })
-  const extend: TestAppOptions['extend'] = app => void app.register(projects, { prefix: '/v1/projects', views })
-  const { app, bearer } = await buildTestApp(t, { ...options(ids), extend })
+  const confined = only === undefined ? {} : { projects: [projectId(only, join(base, only, '.hack'))] }
+  const { app, bearer } = await buildTestApp(t, { door, prepare, token: { scope: 'read', ...confined } })
   const get = async (query = '') => {
     const reply = await app.inject({ url: `/v1/projects${query}`, headers: { host: 'localhost', ...bearer } })
     return { status: reply.statusCode, body: reply.json() }
@@ -58,13 +51,13 @@ test('the filter is echoed and exact', async t => {
 })
 
 test('a token sees the projects it is confined to', async t => {
-  const { names } = await setUp(t, ids => ({ token: { scope: 'read', projects: ids.slice(1, 2) } }))
+  const { names } = await setUp(t, { only: 'blog' })
   assert.deepEqual(await names(), ['blog'])
   assert.deepEqual(await names('?filter=shop'), [])
 })
 
 test('the local user sees them without a token', async t => {
-  const { app } = await setUp(t, () => ({ door: 'local' }))
+  const { app } = await setUp(t, { door: 'local' })
   const reply = await app.inject('/v1/projects')
   assert.equal(reply.json().projects.length, 2)
 })

@@ -24,7 +24,7 @@ async function setUp(t: TestContext, runtime?: ProjectRuntime) {
     await registry.enable(id)
     return id
   }
-  const source = runtime && { runtime: { runtimeOf: () => runtime } }
+  const source = runtime && { runtime: { runtimeOf: () => runtime, ageMs: () => 5 } }
   const views = new ProjectViews({ registry, homeRoot: home.root, ...source })
   const names = (query: Partial<ProjectsQuery>, viewer = local) => {
     const list = views.list({ ...all, ...query }, viewer)
@@ -106,10 +106,17 @@ test('an enabled project whose folder is gone is missing', async t => {
 test('a runtime snapshot, where there is one, is shown and decides the status', async t => {
   const container = { id: 'c', state: 'running', status: 'Up', name: 'shop-web-1', ports: '', working_dir: null }
   const runtime = { project: 'shop', working_dir: null, services: [{ service: 'web', containers: [container] }] }
-  const { add, views } = await setUp(t, { runtime, branches: [{ branch: 'next', runtime }] })
+  const { add, views } = await setUp(t, { runtime, branches: [{ branch: 'next', runtime }], known: true })
   await add('shop')
   const [project] = views.list(all, local).projects
   assert.equal(project?.status, 'running')
   assert.deepEqual(project?.runtime, runtime)
   assert.deepEqual(project?.branch_runtime, [{ branch: 'next', runtime }])
+})
+
+test('what runs is not made up: with an engine that does not say, a project is missing', async t => {
+  const { add, views } = await setUp(t, { runtime: null, branches: [], known: false })
+  await add('shop')
+  const { projects, cache_age_ms } = views.list(all, local)
+  assert.deepEqual([projects[0]?.status, projects[0]?.runtime, cache_age_ms], ['missing', null, 5])
 })
