@@ -36,9 +36,9 @@ function runHackd(argv: string[], env: NodeJS.ProcessEnv = {}) {
 async function runIdle(t: TestContext, root?: string) {
   let child: ChildProcess | undefined
   const stop = async () => {
-    if (!child || child.exitCode !== null) return
+    if (!child || child.exitCode !== null || child.signalCode !== null) return
     child.kill('SIGTERM')
-    await once(child, 'exit')
+    assert.deepEqual(await once(child, 'exit'), [0, null])
   }
   // Hooks run in the order in which they were added: hackd goes before its home does.
   t.after(stop)
