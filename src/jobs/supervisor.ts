@@ -122,7 +122,7 @@ export class Supervisor {
     if (this.#queue.waiting >= maxQueuedJobs)
       throw new GatewayError(
         'queue_full',
-        `${maxQueuedJobs} jobs are waiting (supervisor.maxQueuedJobs). Try again later.`,
+        `The queue is full: it holds ${maxQueuedJobs} (supervisor.maxQueuedJobs). Try again later.`,
       )
     const jobId = this.#ids.next()
     const now = new Date().toISOString()
