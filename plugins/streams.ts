@@ -105,7 +105,11 @@ export class StreamRegistry {
     // What was true at the handshake may have changed while its intent was put on record.
     this.#recheckOne(stream)
     session.run().then(
-      ({ code, reason }) => stream.close(code, reason),
+      async ({ code, reason }) => {
+        // A slow peer is not cut off from what it was sent last.
+        await stream.flushed
+        await stream.close(code, reason)
+      },
       error => {
         request.log.error({ err: error, requestId: request.id }, 'a stream failed')
         stream.close(1011, 'internal_error')
@@ -160,6 +164,7 @@ export class Stream implements LiveStream {
   readonly #abort = new AbortController()
   #heard = performance.now()
   #malformed = 0
+  #flushed: Promise<void> = Promise.resolve()
   #closed: Promise<void> | undefined
 
   constructor(socket: WebSocket, actor: Actor, scope: StreamScope) {
@@ -186,8 +191,13 @@ export class Stream implements LiveStream {
   async send(frame: string | Uint8Array): Promise<void> {
     if (this.#socket.readyState !== this.#socket.OPEN) return
     this.bytesOut += Buffer.byteLength(frame)
-    const taken = new Promise<void>(resolve => this.#socket.send(frame, { binary: false }, () => resolve()))
-    if (this.#socket.bufferedAmount > sendBufferBytes) await taken
+    this.#flushed = new Promise(resolve => this.#socket.send(frame, { binary: false }, () => resolve()))
+    if (this.#socket.bufferedAmount > sendBufferBytes) await this.#flushed
+  }
+
+  /** Resolves when the system has taken all that was sent, or the socket is gone. */
+  get flushed(): Promise<void> {
+    return this.#flushed
   }
 
   /** Begins the closing handshake, once; a peer that does not answer is cut off. */
