@@ -95,7 +95,9 @@ test('files that others may read are refused, with commands that mend it', async
   const mends = [...stderr.matchAll(/run: (chmod .*)$/gm)].map(([, command]) => command ?? '')
   assert.equal(mends.length, 2)
   for (const mend of mends) execFileSync('sh', ['-c', mend])
-  assert.equal((await runIdle(t, home.root)).line, 'hackd waiting: no project is enabled')
+  const mended = await runIdle(t, home.root)
+  assert.equal(mended.line, 'hackd waiting: no project is enabled')
+  await mended.stop()
 })
 
 test('a second hackd on a home is exit code 3; on another home it runs', async t => {
