@@ -30,9 +30,9 @@ export default async function runtime(app: FastifyInstance, { access, views, log
     method: 'GET',
     url: '/control-plane/projects/:projectId/services/:service/logs',
     schema: { params: ServiceParams, querystring: ServiceLogQuery },
-    preHandler: async request => {
+    preHandler: async (request, reply) => {
       logs.check(request.params.projectId, request.params.service, request.query)
-      if (request.ws || request.query.follow) streams.reserve(request)
+      if (request.ws || request.query.follow) streams.reserve(request, reply)
       request.audit.action(request.ws ? 'service.stream' : 'service.logs')
     },
     handler: (request, reply) => sendLog({ logs, streams }, request, reply),

@@ -8,7 +8,7 @@ const storage = ['src/storage', 'src/processes', 'src/errors.ts', 'schemas', 'sr
 const allowed: Record<string, string[]> = {
   schemas: ['schemas'],
   'src/errors.ts': [],
-  'src/processes': ['src/processes'],
+  'src/processes': ['src/processes', 'src/errors.ts'],
   'src/storage': ['src/storage', 'src/processes', 'src/errors.ts'],
   'src/home.ts': ['src/storage'],
   'src/config.ts': ['src/storage', 'src/errors.ts'],

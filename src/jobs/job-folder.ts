@@ -1,4 +1,4 @@
-import { lstatSync, readFileSync } from 'node:fs'
+import { existsSync, lstatSync, readFileSync } from 'node:fs'
 import { type FileHandle, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Static, Type } from '@sinclair/typebox'
@@ -123,6 +123,7 @@ export class JobFolder {
 
   /** Synchronous, like loadMeta. Undefined when the job was made without a key. */
   loadMark(): IdempotencyMark | undefined {
+    if (!existsSync(this.#mark)) return undefined
     try {
       const mark: unknown = JSON.parse(readFileSync(this.#mark, 'utf8'))
       return Value.Check(IdempotencyMark, mark) ? mark : undefined

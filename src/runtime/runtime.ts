@@ -191,7 +191,8 @@ export class Runtime {
 
   async #list(): Promise<undefined> {
     const known = this.#engine
-    const engine = known ?? new Engine(await findEndpoint(this.#options.endpoint), this.#options.deadlineMs ?? 5000)
+    const engine =
+      known ?? (await Engine.connect(await findEndpoint(this.#options.endpoint), this.#options.deadlineMs ?? 5000))
     this.#engine = engine
     const takenAt = Date.now()
     this.#snapshot = takeSnapshot(await engine.list(), takenAt)

@@ -207,7 +207,7 @@ engineTest('a storm of events costs at most 5 lists a second, and never two at a
 })
 
 engineTest('200 containers in 20 projects, seen over tcp, are one list', async t => {
-  const { docker } = new Engine({ kind: 'unix', path: engine.socket }, 60_000)
+  const { docker } = await Engine.connect({ kind: 'unix', path: engine.socket }, 60_000)
   const create = async (index: number) => {
     const labels = { project: `many-${index % 20}`, service: `s${Math.floor(index / 40)}`, oneoff: 'False' }
     const Labels = Object.fromEntries(
