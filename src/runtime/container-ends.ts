@@ -50,7 +50,7 @@ export class ContainerEnds {
   }
 
   async #with<T>(work: (engine: Engine) => Promise<T>): Promise<T> {
-    const engine = new Engine(await findEndpoint(this.#endpoint), deadlineMs)
+    const engine = await Engine.connect(await findEndpoint(this.#endpoint), deadlineMs)
     try {
       return await work(engine)
     } finally {

@@ -25,7 +25,7 @@ process.exit(await run().catch(fail))
 
 async function run(): Promise<number> {
   const configured = task.dockerHost
-  const engine = new Engine(await findEndpoint({ configured, environment: process.env }), deadlineMs)
+  const engine = await Engine.connect(await findEndpoint({ configured, environment: process.env }), deadlineMs)
   const work = await (task.target.image === undefined ? serviceExec : freshContainer)(engine, task)
   let exitCode: number
   try {

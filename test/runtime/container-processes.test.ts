@@ -15,7 +15,7 @@ after(() => engine?.close())
 async function startIn(t: TestContext, script: string) {
   const container = await engine.container({ project: 'demo', service: 'web' }, 'sleep', '3600')
   t.after(() => engine.docker('rm', '--force', container))
-  const client = new Engine({ kind: 'unix', path: engine.socket }, 60_000)
+  const client = await Engine.connect({ kind: 'unix', path: engine.socket }, 60_000)
   t.after(() => client.close())
   await engine.docker('exec', '--detach', '--env', 'A=1', '--env', 'HACK_JOB_ID=mine', container, 'sh', '-c', script)
   await engine.docker('exec', '--detach', '--env', 'HACK_JOB_ID=mine2', container, 'sleep', '777')
