@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=4
 import { hostname } from 'node:os'
 import type { Logger } from 'pino'
 import { type Started, startDaemon } from './daemon.js'
