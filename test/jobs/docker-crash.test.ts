@@ -82,3 +82,25 @@ engineTest('an engine that goes away in the middle, and comes back: its exit sta
   }
   assert.equal(await engine.docker('ps', '--all', '--quiet', '--filter', 'label=hackd.job'), '')
 })
+
+engineTest('an engine that hangs holds up the end of a job inside, and nothing else', async t => {
+  const at = await place(t, { supervisor: { cancelGraceMs: 500 } })
+  const jobs = await Promise.all(kinds.map(kind => at.run(kind, { command: ['sh', '-c', 'echo ready; sleep 300'] })))
+  await Promise.all(jobs.map(({ jobId }) => saysReady(at, jobId)))
+  engine.signal('SIGSTOP')
+  try {
+    const plain = await at.hackd.createJob({ command: ['true'] })
+    assert.equal((await at.hackd.ended(plain.jobId)).status, 'completed')
+    const cancels = jobs.map(({ jobId }) => at.hackd.call('POST', at.hackd.jobs(`/${jobId}/cancel`)))
+    await Promise.all(cancels)
+    for (const { jobId } of jobs) {
+      assert.equal((await at.hackd.job(jobId)).status, 'cancelled')
+      assert.deepEqual(survivors(jobId), [])
+    }
+  } finally {
+    engine.signal('SIGCONT')
+  }
+  const next = await at.run('image', { command: ['true'] })
+  await at.hackd.ended(next.jobId)
+  for (const { jobId } of jobs) await assertGone(jobId)
+})

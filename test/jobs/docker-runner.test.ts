@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { eventually } from '../eventually.js'
 import { startHackd } from '../hackd.js'
 import { assertGone, engine, engineTest, kinds, place, saysReady } from './docker-setup.js'
@@ -58,6 +59,18 @@ for (const kind of kinds) {
     await assertGone(job.jobId)
     assert.equal(await engine.docker('inspect', '--format', '{{.State.Running}}', at.container), 'true')
     assert.doesNotMatch(await engine.docker('top', at.container), /sleep 301/)
+  })
+
+  engineTest(`${kind}: a cancel at any moment of its start leaves nothing`, async t => {
+    const at = await place(t, { supervisor: { cancelGraceMs: 1000, maxConcurrentJobs: 8 } })
+    const cancelled = async (_: unknown, round: number) => {
+      const { jobId } = await at.run(kind, { command: ['sleep', '300'] })
+      await delay(round * 100)
+      assert.equal((await at.hackd.call('POST', at.hackd.jobs(`/${jobId}/cancel`))).status, 200)
+      assert.equal((await at.hackd.job(jobId)).status, 'cancelled')
+      await assertGone(jobId)
+    }
+    await Promise.all(Array.from({ length: 8 }, cancelled))
   })
 
   engineTest(`${kind}: input reaches it, and its end`, async t => {
