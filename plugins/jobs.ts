@@ -165,9 +165,9 @@ export default async function jobs(app: FastifyInstance, { supervisor, streams }
       },
       config: { frames: { client: JobHello, server: JobFrame } },
       websocket: true,
-      preHandler: async request => {
+      preHandler: async (request, reply) => {
         supervisor.get(request.params.projectId, request.params.jobId)
-        streams.reserve(request)
+        streams.reserve(request, reply)
         request.audit.action('job.stream')
       },
     },
@@ -192,7 +192,7 @@ async function sendLog({ supervisor, streams }: JobsOptions, request: LogRequest
   const { signal, ...log } = await openLog(supervisor, request, reply)
   reply.type('application/octet-stream').header('accept-ranges', 'bytes').header('x-content-type-options', 'nosniff')
   if (query.follow) {
-    streams.reserve(request)
+    streams.reserve(request, reply)
     request.audit.action('job.follow')
     await request.audit.intent()
     streams.hold(request, reply, { projectId: params.projectId, write: false })

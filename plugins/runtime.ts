@@ -50,9 +50,9 @@ export default async function runtime(app: FastifyInstance, { access, views, log
       response: { 200: rawBytes('What the containers of the service wrote.') },
     },
     config: { frames: { client: ServiceHello, server: JobFrame } },
-    preHandler: async request => {
+    preHandler: async (request, reply) => {
       logs.check(request.params.projectId, request.params.service, request.query)
-      if (request.ws || request.query.follow) streams.reserve(request)
+      if (request.ws || request.query.follow) streams.reserve(request, reply)
       request.audit.action(request.ws ? 'service.stream' : 'service.logs')
     },
     handler: (request, reply) => sendLog({ logs, streams }, request, reply),

@@ -122,7 +122,7 @@ export class Supervisor {
     if (this.#queue.waiting >= maxQueuedJobs)
       throw new GatewayError(
         'queue_full',
-        `${maxQueuedJobs} jobs are waiting (supervisor.maxQueuedJobs). Try again later.`,
+        `The queue is full: it holds ${maxQueuedJobs} (supervisor.maxQueuedJobs). Try again later.`,
       )
     const jobId = this.#ids.next()
     const now = new Date().toISOString()
@@ -175,8 +175,10 @@ export class Supervisor {
 
   async input(projectId: string, jobId: string, { data, eof = false }: JobInput): Promise<JobMeta> {
     const job = this.#live(projectId, jobId)
-    const { status } = job.meta
     const execution = this.#executions.get(job)
+    // Who has read its output knows that it runs, though that may not be on record yet.
+    await execution?.begun
+    const { status } = job.meta
     if (!execution || (status !== 'running' && status !== 'awaiting_input'))
       throw new GatewayError('job_not_running', `The job is ${status}.`)
     await execution.input(Buffer.from(data), eof)
