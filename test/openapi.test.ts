@@ -117,7 +117,10 @@ test('answers match what the document says of them', async t => {
     const [type = ''] = String(reply.headers['content-type']).split(';')
     const at = pointer('paths', path, method.toLowerCase(), 'responses', String(wanted), 'content', type, 'schema')
     const matches = ajv.compile({ $ref: `document#/${at}` })
-    assert.ok(matches(type === 'application/json' ? reply.json() : reply.body), `${what} ${ajv.errorsText()}`)
+    assert.ok(
+      matches(type === 'application/json' ? reply.json() : reply.body),
+      `${what} ${ajv.errorsText(matches.errors)}`,
+    )
     return reply
   }
   const at = (path: string) => `/control-plane/projects/{projectId}/jobs${path}`
