@@ -13,6 +13,7 @@ async function main(): Promise<void> {
   if (flags.help) return void process.stdout.write(helpText)
   if (flags.version) return void process.stdout.write(`hackd ${version}\n`)
   const log = openLog(flags.logLevel, process.stderr.isTTY === true)
+  endOnFaults(log)
   const starting = startDaemon({
     home: locateHome(flags.home, process.env),
     bind: flags.bind,
@@ -23,31 +24,34 @@ async function main(): Promise<void> {
     environment: process.env,
     announce: line => process.stdout.write(`${line}\n`),
   })
-  // From here on: a signal may come as soon as hackd has said that it is ready, or before.
-  handleSignals(starting, log)
+  // Before it is ready: whoever reads that line may send one at once.
+  endOnSignals(starting, log)
   const started = await starting
   if ('daemon' in started) return
   process.stderr.write(`hackd: ${started.problem}\n`)
   process.exitCode = started.exitCode
 }
 
-function handleSignals(starting: Promise<Started>, log: Logger): void {
+function endOnSignals(starting: Promise<Started>, log: Logger): void {
   let signals = 0
+  const end = async (signal: NodeJS.Signals) => {
+    // A second signal is somebody in a hurry. Jobs run on either way.
+    if (++signals > 1) process.exit(1)
+    log.info({ signal }, 'stopping')
+    const started = await starting
+    if ('daemon' in started) await started.daemon.close()
+    process.exit(process.exitCode ?? 0)
+  }
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
-    process.on(signal, () => {
-      // A second signal is somebody in a hurry. Jobs run on either way.
-      if (++signals > 1) process.exit(1)
-      log.info({ signal }, 'stopping')
-      starting
-        .then(started => ('daemon' in started ? started.daemon.close() : undefined))
-        .then(
-          () => process.exit(),
-          error => {
-            log.fatal({ err: error }, 'could not stop cleanly')
-            process.exit(1)
-          },
-        )
-    })
+    process.on(signal, () =>
+      end(signal).catch(error => {
+        log.fatal({ err: error }, 'could not stop cleanly')
+        process.exit(1)
+      }),
+    )
+}
+
+function endOnFaults(log: Logger): void {
   for (const event of ['uncaughtException', 'unhandledRejection'] as const)
     process.on(event, error => {
       log.fatal({ err: error }, 'a fault in hackd; it ends, and its jobs run on')
