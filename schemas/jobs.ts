@@ -82,6 +82,18 @@ export const CreateJob = Type.Object(
       Type.Boolean({ default: false, description: 'Keep an input open for POST …/input; else /dev/null.' }),
     ),
     label: Type.Optional(Type.String({ maxLength: 200 })),
+    docker: Type.Optional(
+      Type.Object(
+        {
+          service: Type.Optional(Type.String({ minLength: 1, description: 'Run in the container of this service.' })),
+          image: Type.Optional(
+            Type.String({ minLength: 1, description: 'Run in a fresh container, with the project at its own path.' }),
+          ),
+          pull: Type.Optional(Type.Boolean({ description: 'Pull the image first.' })),
+        },
+        { additionalProperties: false, description: 'For the runner `docker`: either a service or an image.' },
+      ),
+    ),
   },
   { title: 'CreateJob' },
 )
