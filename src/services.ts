@@ -19,6 +19,7 @@ import { isPresent } from './projects/repository-file.js'
 import { ComposeViews } from './runtime/compose-views.js'
 import { type Discovery, Runtime } from './runtime/runtime.js'
 import { ServiceLogs } from './runtime/service-logs.js'
+import { ShellHost } from './shells/shell-host.js'
 
 /** The domain, built in order; `close` takes it down in reverse. */
 export interface Services {
@@ -38,6 +39,7 @@ export interface Services {
   composeViews: ComposeViews
   serviceLogs: ServiceLogs
   supervisor: Supervisor
+  shells: ShellHost
   version: string
   startedAt: Date
   close(): Promise<void>
@@ -76,6 +78,10 @@ export async function startServices(options: ServicesOptions): Promise<Services>
     report,
   })
   await supervisor.start()
+  const shells = new ShellHost({
+    environment,
+    limits: () => ({ ...config.current.shells, graceMs: config.current.supervisor.cancelGraceMs }),
+  })
   const runtime = new Runtime({
     endpoint: { configured: config.current.runtime.dockerHost, environment },
     report: message => log.info(message),
@@ -99,10 +105,12 @@ export async function startServices(options: ServicesOptions): Promise<Services>
     composeViews,
     serviceLogs: new ServiceLogs(runtime, composeViews),
     supervisor,
+    shells,
     version: options.version,
     startedAt: new Date(),
     async close() {
       runtime.close()
+      await shells.close()
       supervisor.close()
       await audit.close()
       projects.close()

@@ -1,0 +1,79 @@
+import type { FastifyInstance } from 'fastify'
+import { ProjectParams } from '../schemas/common.js'
+import { CreateShell, ShellListReply, ShellParams, ShellReply } from '../schemas/shells.js'
+import type { ProjectRegistry } from '../src/projects/registry.js'
+import type { ShellHost } from '../src/shells/shell-host.js'
+import type { StreamRegistry } from './streams.js'
+
+export interface ShellsOptions {
+  shells: ShellHost
+  projects: ProjectRegistry
+  streams: StreamRegistry
+}
+
+interface ForProject {
+  Params: ProjectParams
+}
+interface ForShell {
+  Params: ShellParams
+}
+
+/** Shells of one project: open, look at, work in and end them. */
+export default async function shells(app: FastifyInstance, { shells: host, projects, streams }: ShellsOptions) {
+  app.get<ForProject>(
+    '',
+    { schema: { params: ProjectParams, response: { 200: ShellListReply } } },
+    async ({ params }) => ({ shells: host.list(params.projectId) }),
+  )
+
+  app.post<ForProject & { Body: CreateShell }>(
+    '',
+    { schema: { params: ProjectParams, body: CreateShell, response: { 201: ShellReply } } },
+    async ({ params, body, audit }, reply) => {
+      audit.action('shell.create')
+      const shell = await host.create(projects.get(params.projectId), body)
+      audit.action('shell.create', { shellId: shell.shellId })
+      return reply.code(201).send({ shell })
+    },
+  )
+
+  app.get<ForShell>(
+    '/:shellId',
+    { schema: { params: ShellParams, response: { 200: ShellReply } } },
+    async ({ params }) => ({ shell: host.get(params) }),
+  )
+
+  app.delete<ForShell>(
+    '/:shellId',
+    { schema: { params: ShellParams, response: { 200: ShellReply } } },
+    async ({ params, audit }) => {
+      audit.action('shell.close')
+      return { shell: await host.end(params) }
+    },
+  )
+
+  app.get<ForShell>(
+    '/:shellId/stream',
+    {
+      schema: { params: ShellParams },
+      config: { write: true },
+      websocket: true,
+      preHandler: async request => {
+        host.get(request.params)
+        streams.reserve(request)
+        request.audit.action('shell.attach')
+      },
+    },
+    (socket, request) => {
+      const { audit, params } = request
+      socket.once('close', () => audit.action('shell.detach'))
+      streams.serve(request, socket, { projectId: params.projectId, write: true }, stream =>
+        host.session(params, {
+          signal: stream.signal,
+          send: frame => stream.send(frame),
+          onRecord: (action, act) => audit.deed(action, act),
+        }),
+      )
+    },
+  )
+}
