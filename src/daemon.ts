@@ -34,17 +34,19 @@ export async function startDaemon(options: DaemonOptions): Promise<Started> {
   if (Buffer.byteLength(home.socket) > socketPathMax)
     return { problem: `${home.socket} is too long for a socket; choose a shorter HACK_HOME`, exitCode: 2 }
   let lock: Lock | undefined
+  let daemon: Daemon | undefined
   try {
     prepareHome(home)
     const loose = findLoosePermissions(home)
     if (loose.length > 0) return { problem: `others may get at its files:\n  ${loose.join('\n  ')}`, exitCode: 2 }
     // One hackd a home; a lock that a crash left never blocks.
     lock = await takeLock(home.pidFile, 0)
-    const daemon = new Daemon(options, lock, await startServices(options))
+    daemon = new Daemon(options, lock, await startServices(options))
     await daemon.open()
     return { daemon }
   } catch (error) {
-    await lock?.release().catch(() => undefined)
+    // What was opened before it failed would keep the process alive.
+    await (daemon ? daemon.close() : lock?.release())?.catch(() => undefined)
     if (error instanceof LockHeld)
       return {
         problem: `another hackd (pid ${error.owner.pid}) runs on ${home.root}; stop it with: hack daemon stop`,

@@ -24,6 +24,13 @@ export class EngineProxy {
     return new Promise(resolve => this.#server.listen(path, resolve))
   }
 
+  /** Listens on a free port of loopback, and returns it. */
+  async listenTcp(): Promise<number> {
+    await new Promise<void>(resolve => this.#server.listen(0, '127.0.0.1', resolve))
+    const address = this.#server.address()
+    return typeof address === 'object' && address ? address.port : 0
+  }
+
   lists(): ProxiedCall[] {
     return this.calls.filter(({ path }) => path.startsWith('/containers/json'))
   }

@@ -59,8 +59,8 @@ export class Hackd {
   }
 
   /** Starts it, again after a stop or a kill, and waits until it listens. */
-  async start(): Promise<void> {
-    const child = spawn(process.execPath, [program, '--home', this.home.root, '--port', '0'], {
+  async start(...flags: string[]): Promise<void> {
+    const child = spawn(process.execPath, [program, '--home', this.home.root, '--port', '0', ...flags], {
       stdio: ['ignore', 'pipe', 'pipe'],
       // No engine of this machine, unless the config names one: what runs on it is none of a test's business.
       env: { ...process.env, DOCKER_HOST: 'unix:///nowhere/docker.sock' },

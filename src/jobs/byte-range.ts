@@ -22,6 +22,8 @@ export function resolveRange(size: number, query: { tail?: number | undefined; r
   if (first === '') {
     const suffix = Number(last)
     if (suffix === 0) throw outOfRange(size)
+    // Satisfiable, but no Content-Range can name the bytes of an empty log.
+    if (size === 0) return whole
     return { start: Math.max(0, size - suffix), end: size, size, partial: true }
   }
   const start = Number(first)

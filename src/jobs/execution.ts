@@ -9,6 +9,7 @@ import type { Run, RunEnd, Runner, RunSpec } from './runners/runner.js'
 
 /** setTimeout(3) of Node takes no more than this many milliseconds. */
 const timerMaxMs = 2 ** 31 - 1
+const retryMs = 1000
 
 export interface ExecutionOptions {
   runner: Runner | undefined
@@ -27,6 +28,7 @@ export class Execution {
   readonly #run: Promise<Run>
   #ownEvents: OwnEvents | undefined
   #ending: Ending | undefined
+  #recorded: Promise<void> = Promise.resolve()
   #ended: Promise<void> | undefined
   #lastSignal: NodeJS.Signals | undefined
   #deadline: NodeJS.Timeout | undefined
@@ -85,10 +87,15 @@ export class Execution {
   async #follow(): Promise<void> {
     const run = await this.#run
     const recorded = (await this.job.events()).filter(event => isOwnType(event.type)).length
-    this.#ownEvents = new OwnEvents(this.job.folder.ownEvents, recorded, event => this.#record(event))
-    void run.started.then(({ pid }) => this.#started(pid))
-    if (this.#ending) void this.#endRun()
+    // The command may speak before its start is known here: what it says comes after.
+    const begun = Promise.race([run.started.then(({ pid }) => this.#started(pid)), run.ended])
+    this.#ownEvents = new OwnEvents(this.job.folder.ownEvents, recorded, async event => {
+      await begun
+      await this.#record(event)
+    })
+    void begun.then(() => this.#ownEvents?.read())
     if (this.job.meta.startedAt) this.#armDeadline()
+    if (this.#ending) this.#insist(this.#ending.why)
     const end = await run.ended
     if (!this.#closed) await this.#finish(end)
   }
@@ -98,7 +105,6 @@ export class Execution {
     const facts = pid === undefined ? {} : { pid }
     await this.job.transition('running', 'job.started', facts, { ...facts, startedAt: new Date().toISOString() })
     this.#armDeadline()
-    await this.#ownEvents?.read()
   }
 
   async #record(event: OwnEvent): Promise<void> {
@@ -114,9 +120,18 @@ export class Execution {
     const left = Date.parse(this.job.meta.startedAt ?? '') + timeoutMs - Date.now()
     clearTimeout(this.#deadline)
     this.#deadline = setTimeout(
-      () => (left > timerMaxMs ? this.#armDeadline() : void this.end('timeout').catch(() => undefined)),
+      () => (left > timerMaxMs ? this.#armDeadline() : this.#insist('timeout')),
       Math.min(Math.max(left, 0), timerMaxMs),
     )
+  }
+
+  /** An end that nobody waits for: what keeps it from coming, a full disk say, is tried again. */
+  #insist(why: Ending['why']): void {
+    this.end(why).catch(error => {
+      if (this.#closed || error instanceof GatewayError) return
+      clearTimeout(this.#deadline)
+      this.#deadline = setTimeout(() => this.#insist(why), retryMs)
+    })
   }
 
   /**
@@ -129,27 +144,35 @@ export class Execution {
       await this.finished
       throw new GatewayError('job_not_running', 'The job has ended already.')
     }
-    if (!this.#ending) {
-      const ending: Ending = { why, at: new Date().toISOString() }
-      this.#ending = ending
-      try {
-        await this.job.folder.saveEnding(ending)
-      } catch (error) {
-        this.#ending = undefined
-        throw error
-      }
-    }
+    await this.#recordEnding(why)
     await this.#endRun()
     await this.finished
     const wanted: JobStatus = why === 'cancel' ? 'cancelled' : 'failed'
     if (this.job.meta.status !== wanted) throw new GatewayError('job_not_running', 'The job came to another end first.')
   }
 
-  #endRun(): Promise<void> {
+  /** The first cause counts. Who comes while it is being put on record waits for that. */
+  #recordEnding(why: Ending['why']): Promise<void> {
+    if (this.#ending) return this.#recorded
+    const ending: Ending = { why, at: new Date().toISOString() }
+    this.#ending = ending
+    this.#recorded = this.job.folder.saveEnding(ending).catch(error => {
+      this.#ending = undefined
+      throw error
+    })
+    return this.#recorded
+  }
+
+  async #endRun(): Promise<void> {
     this.#ended ??= this.#run.then(async run => {
       this.#lastSignal = await run.end(this.#options.graceMs())
     })
-    return this.#ended
+    try {
+      await this.#ended
+    } catch (error) {
+      this.#ended = undefined
+      throw error
+    }
   }
 
   async input(data: Uint8Array, eof: boolean): Promise<void> {
@@ -174,6 +197,8 @@ export class Execution {
     const finishedAt = new Date().toISOString()
     if (Object.keys(request.environment).length > 0) await folder.forgetEnvironment(request).catch(() => undefined)
     await this.job.transition(status, type, payload, { ...change, finishedAt, logsBytes })
+    // The start of a run this short may have set it meanwhile.
+    clearTimeout(this.#deadline)
   }
 
   /** Stops watching; the job goes on. */

@@ -1,5 +1,5 @@
 import { lstatSync, readFileSync } from 'node:fs'
-import { type FileHandle, rm } from 'node:fs/promises'
+import { type FileHandle, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Static, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
@@ -35,6 +35,14 @@ function isPlain({ environment, stdin, timeoutMs, local }: JobRequest): boolean 
   return Object.keys(environment).length === 0 && !stdin && !local && timeoutMs === undefined
 }
 
+/** Events in the order of their seq: one that is out of it was written twice, or is damaged. */
+export function ascending(events: JobEvent[]): JobEvent[] {
+  const kept: JobEvent[] = []
+  for (const event of events) if (event.seq > (kept.at(-1)?.seq ?? 0)) kept.push(event)
+  return kept
+}
+
+const journalHead = 'journal 1\n'
 const metaCheck = TypeCompiler.Compile(JobMeta)
 
 /** The files of one job below $HACK_HOME/daemon/jobs/<projectId>/<jobId>/. The job is there once meta.json is. */
@@ -87,7 +95,7 @@ export class JobFolder {
       writePrivate(this.log, ''),
       writePrivate(this.ownEvents, ''),
       // The first line makes the file own a block of the disk, so that the wrapper's lines never need another.
-      writePrivate(this.journal, 'journal 1\n'),
+      writePrivate(this.journal, journalHead),
       ...(mark ? [writePrivate(this.#mark, JSON.stringify(mark))] : []),
     ])
   }
@@ -135,8 +143,10 @@ export class JobFolder {
     await (await file?.catch(() => undefined))?.close()
   }
 
-  readEvents(): Promise<Lines<JobEvent>> {
-    return readLines(this.#events, JobEvent)
+  async readEvents(): Promise<Lines<JobEvent>> {
+    const lines = await readLines(this.#events, JobEvent)
+    const records = ascending(lines.records)
+    return { records, damaged: lines.damaged + lines.records.length - records.length }
   }
 
   readRequest(): Promise<JobRequest | undefined> {
@@ -150,6 +160,12 @@ export class JobFolder {
 
   saveEnding(ending: Ending): Promise<void> {
     return replaceJson(this.#ending, ending)
+  }
+
+  /** True once a wrapper has written to the journal, whatever else of the record may be lost. */
+  async wasBegun(): Promise<boolean> {
+    const { size } = await stat(this.journal)
+    return size > journalHead.length
   }
 
   readEnding(): Promise<Ending | undefined> {

@@ -17,8 +17,10 @@ export class JobIds {
 
   /** Ids made from now on sort after `id`. */
   seen(id: string): void {
-    const time = Number.parseInt(id.slice(0, 9), 36)
-    if (/^[0-9a-z]{9}-/.test(id) && time > this.#time) this.#time = time
+    const [, time, count] = /^([0-9a-z]{9})-([0-9a-z]{4})-/.exec(id)?.map(digits => Number.parseInt(digits, 36)) ?? []
+    if (time === undefined || count === undefined || time < this.#time) return
+    this.#count = time > this.#time ? count : Math.max(count, this.#count)
+    this.#time = time
   }
 
   next(): string {

@@ -46,6 +46,8 @@ export class Job implements JobRecord {
   #queue: Promise<unknown> = Promise.resolve()
   #unsaved: JobEvent[] = []
   #retry: NodeJS.Timeout | undefined
+  #isFailing = false
+  #closed = false
   readonly #report: (problem: string) => void
 
   constructor(folder: JobFolder, request: JobRequest, meta: JobMeta, report: (problem: string) => void) {
@@ -81,22 +83,48 @@ export class Job implements JobRecord {
 
   /** Takes up the record of an earlier hackd, which may have stopped between an event and its meta. */
   async restore(): Promise<void> {
-    const { records, damaged } = await this.folder.readEvents()
-    if (damaged > 0) this.#report(`job ${this.#meta.jobId}: ${damaged} damaged lines in events.jsonl were skipped`)
-    this.#events = records
-    this.#request = (await this.folder.readRequest().catch(() => undefined)) ?? this.#request
-    for (const event of records) if (event.seq > this.#meta.lastEventSeq) this.#meta = replay(this.#meta, event)
-    if (!isOver(this.#meta)) return
+    this.#events = await this.#readEvents().catch(error => {
+      this.#report(`job ${this.#meta.jobId}: its events.jsonl cannot be read: ${(error as Error).message}`)
+      return []
+    })
+    for (const event of this.#events) if (event.seq > this.#meta.lastEventSeq) this.#meta = replay(this.#meta, event)
+    if (isOver(this.#meta)) return this.#restoreEnd()
+    // Its start may be what damage took from the record: then it is looked for, and not started again.
+    if (this.#meta.status === 'queued' && (await this.folder.wasBegun().catch(() => false)))
+      this.#meta = { ...this.#meta, status: 'starting' }
+    try {
+      this.#request = (await this.folder.readRequest()) ?? this.#request
+    } catch (error) {
+      await this.#missRequest((error as Error).message)
+    }
+  }
+
+  async #restoreEnd(): Promise<void> {
     this.log.take()
-    this.#events = undefined
-    this.#meta = { ...this.#meta, logsBytes: this.#meta.logsBytes ?? (await this.log.size()) }
+    const logsBytes = this.#meta.logsBytes ?? (await this.log.size().catch(() => 0))
     await this.log.release()
-    await this.folder.saveMeta(this.#meta)
+    this.#meta = { ...this.#meta, logsBytes }
+    await this.#save(this.#meta)
+    this.#events = undefined
+  }
+
+  /** Nobody knows any more with which environment a job was to run: one that waits is not run with another. */
+  async #missRequest(error: string): Promise<void> {
+    this.#report(`job ${this.#meta.jobId}: ${error}`)
+    if (this.#meta.status !== 'queued') return
+    const change = { reason: 'lost', finishedAt: new Date().toISOString(), logsBytes: 0 } as const
+    await this.transition('failed', 'job.failed', { reason: 'lost', error }, change)
   }
 
   /** Of a job that is over: read from disk, kept by nobody. */
   async events(): Promise<readonly JobEvent[]> {
-    return this.#events ?? (await this.folder.readEvents()).records
+    return this.#events ?? this.#readEvents()
+  }
+
+  async #readEvents(): Promise<JobEvent[]> {
+    const { records, damaged } = await this.folder.readEvents()
+    if (damaged > 0) this.#report(`job ${this.#meta.jobId}: ${damaged} damaged lines in events.jsonl were skipped`)
+    return records
   }
 
   /**
@@ -137,8 +165,15 @@ export class Job implements JobRecord {
     this.#unsaved.push(event)
     await this.#save(meta)
     this.#apply(event, change)
-    if (isOver(this.#meta)) this.#events = undefined
+    this.#leaveEvents()
+    // A read that began before the last byte was written must not pass for the end.
+    this.log.forget()
     this.bell.ring()
+  }
+
+  /** Once a job is over and on disk, its events need not be kept. */
+  #leaveEvents(): void {
+    if (isOver(this.#meta) && this.isSaved) this.#events = undefined
   }
 
   async #save(meta: JobMeta): Promise<void> {
@@ -151,10 +186,17 @@ export class Job implements JobRecord {
       // That it is starting, the event alone records: until it runs, meta.json has nothing more to say.
       if (meta.status !== 'starting') await this.folder.saveMeta(meta)
       if (isOver(meta)) await this.folder.closeEvents()
+      this.#isFailing = false
     } catch (error) {
-      this.#report(`job ${meta.jobId} cannot be recorded: ${(error as Error).message}`)
-      this.#retry = setTimeout(() => void this.#inTurn(() => this.#save(this.#meta)), retryMs).unref()
+      if (!this.#isFailing) this.#report(`job ${meta.jobId} cannot be recorded: ${(error as Error).message}`)
+      this.#isFailing = true
+      if (!this.#closed) this.#retry = setTimeout(() => void this.#inTurn(() => this.#saveAgain()), retryMs).unref()
     }
+  }
+
+  async #saveAgain(): Promise<void> {
+    await this.#save(this.#meta)
+    this.#leaveEvents()
   }
 
   #nextEvent(type: string, payload: JobEvent['payload']): JobEvent {
@@ -169,8 +211,9 @@ export class Job implements JobRecord {
   }
 
   close(): void {
+    this.#closed = true
     clearTimeout(this.#retry)
-    void this.#inTurn(() => this.folder.closeEvents())
+    this.#inTurn(() => this.folder.closeEvents()).catch(() => undefined)
     this.log.unwatch()
   }
 }
@@ -183,6 +226,7 @@ function advance(meta: JobMeta, event: JobEvent, change: Partial<JobMeta>): JobM
 function replay(meta: JobMeta, event: JobEvent): JobMeta {
   const payload = event.payload ?? {}
   const number = (key: string) => (typeof payload[key] === 'number' ? { [key]: payload[key] } : {})
+  const signal = typeof payload.signal === 'string' ? { signal: payload.signal } : {}
   switch (event.type) {
     case 'job.starting':
       return advance(meta, event, { status: 'starting' })
@@ -195,10 +239,11 @@ function replay(meta: JobMeta, event: JobEvent): JobMeta {
     case 'job.completed':
       return advance(meta, event, { status: 'completed', finishedAt: event.ts, ...number('exitCode') })
     case 'job.cancelled':
-      return advance(meta, event, { status: 'cancelled', finishedAt: event.ts })
+      return advance(meta, event, { status: 'cancelled', finishedAt: event.ts, ...signal })
     case 'job.failed': {
       const reason = Value.Check(FailureReason, payload.reason) ? { reason: payload.reason } : {}
-      return advance(meta, event, { status: 'failed', finishedAt: event.ts, ...reason, ...number('exitCode') })
+      const facts = { ...reason, ...signal, ...number('exitCode') }
+      return advance(meta, event, { status: 'failed', finishedAt: event.ts, ...facts })
     }
     default:
       return advance(meta, event, {})

@@ -1,16 +1,21 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readSync } from 'node:fs'
 import { join } from 'node:path'
+import type { TObject } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { JobEvent, JobMeta } from '../../schemas/jobs.js'
 import { parseLines } from '../storage/jsonl.js'
 import { Bell } from './bell.js'
 import { isOver, type JobRecord } from './job.js'
+import { ascending } from './job-folder.js'
 import { isJobId } from './job-id.js'
+import { isDeeperThan } from './json-depth.js'
 import { LogFollower } from './log-follower.js'
 
 /** The most that is read of a record file, and the most jobs that are listed: a repository may hold anything. */
-const recordBytes = 4 * 1024 * 1024
+const metaBytes = 64 * 1024
+const eventsBytes = 4 * 1024 * 1024
 const jobsMax = 1000
+const depthMax = 32
 
 /**
  * Jobs that an earlier tool left in a repository: read-only history. A stranger may have written them, so nothing in
@@ -37,17 +42,21 @@ export class LegacyJobs {
     return this.#jobs
   }
 
-  /** Empty unless every folder on the way is a real one. */
+  /** Empty unless every folder on the way is a real one, and may be read. */
   #look(): string {
     const parts = [this.#folder, join(this.#folder, '..'), join(this.#folder, '..', '..')]
-    const stats = parts.map(path => lstatSync(path, { bigint: true, throwIfNoEntry: false }))
-    if (!stats.every(stat => stat?.isDirectory())) return ''
-    return `${stats[0]?.ino}:${stats[0]?.mtimeNs}`
+    try {
+      const stats = parts.map(path => lstatSync(path, { bigint: true }))
+      if (!stats.every(stat => stat.isDirectory())) return ''
+      return `${stats[0]?.ino}:${stats[0]?.mtimeNs}`
+    } catch {
+      return ''
+    }
   }
 
   #load(): Map<string, LegacyJob> {
     const jobs = new Map<string, LegacyJob>()
-    for (const id of readdirSync(this.#folder).filter(isJobId).sort().slice(-jobsMax)) {
+    for (const id of listNames(this.#folder).filter(isJobId).sort().slice(-jobsMax)) {
       const job = loadJob(join(this.#folder, id), id, this.#projectId)
       if (job) jobs.set(id, job)
     }
@@ -60,23 +69,32 @@ class LegacyJob implements JobRecord {
   readonly bell = new Bell()
   readonly log: LogFollower
   readonly gone = false
-  readonly #events: readonly JobEvent[]
+  readonly #events: string
 
-  constructor(meta: JobMeta, log: string, events: readonly JobEvent[]) {
+  constructor(meta: JobMeta, log: string, events: string) {
     this.meta = meta
     this.log = new LogFollower(log, () => undefined)
     this.#events = events
   }
 
+  /** Read when somebody asks: a listing must not cost what a stranger may have put there. */
   async events(): Promise<readonly JobEvent[]> {
-    return this.#events
+    return readEvents(this.#events)
+  }
+}
+
+function listNames(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
   }
 }
 
 function loadJob(folder: string, jobId: string, projectId: string): LegacyJob | undefined {
   try {
     if (!lstatSync(folder).isDirectory()) return undefined
-    const meta: unknown = JSON.parse(readRecord(join(folder, 'meta.json')))
+    const meta = knownFields(JobMeta, JSON.parse(readRecord(join(folder, 'meta.json'), metaBytes)))
     if (!Value.Check(JobMeta, meta) || meta.jobId !== jobId) return undefined
     const log = join(folder, 'combined.log')
     const stat = lstatSync(log, { throwIfNoEntry: false })
@@ -84,26 +102,33 @@ function loadJob(folder: string, jobId: string, projectId: string): LegacyJob | 
     const { pid: _pid, ...rest } = meta
     const past: JobMeta = { ...rest, projectId, logsBytes }
     const known = isOver(meta) ? past : { ...past, status: 'failed' as const, reason: 'lost' as const }
-    return new LegacyJob(known, stat?.isFile() ? log : '/dev/null', readEvents(join(folder, 'events.jsonl')))
+    return new LegacyJob(known, stat?.isFile() ? log : '/dev/null', join(folder, 'events.jsonl'))
   } catch {
     return undefined
   }
 }
 
+/** What else a record holds, however deep, is not handed on. */
+function knownFields({ properties }: TObject, record: object): unknown {
+  return Object.fromEntries(Object.entries(record).filter(([name]) => Object.hasOwn(properties, name)))
+}
+
 function readEvents(path: string): JobEvent[] {
   try {
-    return parseLines(readRecord(path), JobEvent).records.sort((a, b) => a.seq - b.seq)
+    const { records } = parseLines(readRecord(path, eventsBytes), JobEvent)
+    const clean = records.map(event => knownFields(JobEvent, event) as JobEvent)
+    return ascending(clean.filter(({ payload }) => !isDeeperThan(depthMax, payload)))
   } catch {
     return []
   }
 }
 
 /** The text of a plain file. Neither a symlink is followed nor a FIFO waited for. */
-function readRecord(path: string): string {
+function readRecord(path: string, maxBytes: number): string {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   try {
     if (!fstatSync(fd).isFile()) throw new Error(`${path} is not a plain file`)
-    const buffer = Buffer.alloc(Math.min(fstatSync(fd).size, recordBytes))
+    const buffer = Buffer.alloc(Math.min(fstatSync(fd).size, maxBytes))
     return buffer.toString('utf8', 0, readSync(fd, buffer, 0, buffer.length, 0))
   } finally {
     closeSync(fd)

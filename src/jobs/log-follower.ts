@@ -53,7 +53,7 @@ export class LogFollower {
     this.#last = undefined
   }
 
-  /** Bytes now in the file. A job's log that was never created is empty. */
+  /** Bytes now in the file. */
   async size(): Promise<number> {
     return (await (await this.#open()).stat()).size
   }
@@ -85,7 +85,13 @@ export class LogFollower {
 
   /** Neither a symlink is followed nor a FIFO waited for: history folders are a stranger's data. */
   #open(): Promise<FileHandle> {
-    this.#file ??= open(this.#path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-    return this.#file
+    if (this.#file) return this.#file
+    const file = open(this.#path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    this.#file = file
+    // A failure is one for now: out of descriptors, perhaps.
+    file.catch(() => {
+      if (this.#file === file) this.#file = undefined
+    })
+    return file
   }
 }

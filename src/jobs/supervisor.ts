@@ -83,7 +83,7 @@ export class Supervisor {
       if (mark) this.#keys.add(job.meta.projectId ?? '', mark, job.meta.jobId, Date.parse(job.meta.createdAt))
     }
     const open = jobs.filter(job => !isOver(job.meta))
-    await Promise.all(open.map(job => job.restore()))
+    for (const job of open) await job.restore()
     this.#retention.load(jobs.filter(job => isOver(job.meta)))
     for (const job of open.filter(job => !isOver(job.meta)))
       if (job.meta.status === 'queued') this.#queue.add(job)

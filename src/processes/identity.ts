@@ -1,5 +1,6 @@
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { systemCode } from '../errors.js'
 
 /**
  * A process that cannot be mistaken for a later one with the same pid.
@@ -44,21 +45,36 @@ export function parseStat(line: string): ProcessStat | undefined {
   return { pid, state, ppid, pgid, sid, tpgid, startTime: `${tick}@${bootId}` }
 }
 
-/** What the kernel says of `pid` now, or undefined when there is no such process. */
+/** What the kernel says of `pid` now, or undefined when there is no such process or that cannot be told now. */
 export function statProcess(pid: number): ProcessStat | undefined {
-  if (!Number.isInteger(pid) || pid <= 0) return undefined
   try {
-    return process.platform === 'linux' ? parseStat(readFileSync(`/proc/${pid}/stat`, 'latin1')) : statWithPs(pid)
+    return readStat(pid)
   } catch {
     return undefined
   }
 }
 
+/**
+ * What the kernel says of `pid` now, or undefined when there is no such process.
+ * @throws when that cannot be told now: that hackd is out of descriptors makes nobody dead.
+ */
+export function readStat(pid: number): ProcessStat | undefined {
+  if (!Number.isInteger(pid) || pid <= 0) return undefined
+  if (process.platform !== 'linux') return statWithPs(pid)
+  try {
+    return parseStat(readFileSync(`/proc/${pid}/stat`, 'latin1'))
+  } catch (error) {
+    if (['ENOENT', 'ESRCH'].includes(systemCode(error) ?? '')) return undefined
+    throw error
+  }
+}
+
 function statWithPs(pid: number): ProcessStat | undefined {
-  const out = execFileSync('ps', ['-o', 'stat=,ppid=,pgid=,sess=,tpgid=,lstart=', '-p', String(pid)], {
+  const { error, stdout } = spawnSync('ps', ['-o', 'stat=,ppid=,pgid=,sess=,tpgid=,lstart=', '-p', String(pid)], {
     encoding: 'utf8',
   })
-  const [state, ppid, pgid, sid, tpgid, ...lstart] = out.trim().split(/\s+/)
+  if (error) throw error
+  const [state, ppid, pgid, sid, tpgid, ...lstart] = stdout.trim().split(/\s+/)
   if (!state) return undefined
   return {
     pid,
@@ -77,9 +93,14 @@ export function identify(pid: number): ProcessIdentity | undefined {
   return stat && !isDead(stat) ? { pid, startTime: stat.startTime } : undefined
 }
 
-/** True while the very same process lives. A recycled pid or a zombie is not alive. */
+/** True while the very same process lives, and when that cannot be told now. A recycled pid or a zombie is not alive. */
 export function isAlive(identity: ProcessIdentity): boolean {
-  return identify(identity.pid)?.startTime === identity.startTime
+  try {
+    const stat = readStat(identity.pid)
+    return stat?.startTime === identity.startTime && !isDead(stat)
+  } catch {
+    return true
+  }
 }
 
 export function isDead(stat: ProcessStat): boolean {

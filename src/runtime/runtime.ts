@@ -9,6 +9,12 @@ import { type BranchRuntime, isRunning, psItems, type Snapshot, takeSnapshot } f
 
 /** Lists are at least this far apart, so that a storm of events costs at most 4 a second. */
 const spacingMs = 250
+/**
+ * An engine announces an end before its own lists show it, by some milliseconds or, under load, by more. So an event is given a
+ * moment, and what was seen after it is looked at again, twice.
+ */
+const settleMs = 30
+const confirmMs = [spacingMs, 2000]
 /** Asked over something older, a list is begun in the background: ages ("Up 5 minutes") must not freeze. */
 const staleMs = 10_000
 /** Without any event or question. */
@@ -47,7 +53,7 @@ export type RuntimeCounters = Pick<
  */
 export class Runtime {
   readonly #options: RuntimeOptions
-  readonly #feed = new EventFeed(() => this.#want(0))
+  readonly #feed = new EventFeed(() => this.#changed())
   readonly #announced = new Set<string>()
   #engine: Engine | undefined
   #snapshot: Snapshot | undefined
@@ -61,6 +67,8 @@ export class Runtime {
   #notBefore = 0
   #listing = false
   #wanted = false
+  /** When to look again after the next lists, in milliseconds. */
+  #confirmations: number[] = []
   #closed = false
 
   constructor(options: RuntimeOptions) {
@@ -144,6 +152,11 @@ export class Runtime {
     return this.#snapshot
   }
 
+  #changed(): void {
+    this.#confirmations = [...confirmMs]
+    this.#want(settleMs)
+  }
+
   /** Sees to it that a list begins within `delayMs`, or as soon after as spacing and back-off allow. */
   #want(delayMs: number): void {
     if (this.#closed) return
@@ -173,7 +186,7 @@ export class Runtime {
     if (this.#closed) return this.#drop()
     if (failure) this.#failed(failure)
     else this.#succeeded()
-    this.#want(this.#wanted ? 0 : safetyMs)
+    this.#want(this.#wanted ? settleMs : (this.#confirmations.shift() ?? safetyMs))
   }
 
   async #list(): Promise<undefined> {

@@ -25,6 +25,15 @@ export interface Sandbox {
   hackIn(options: { cwd?: string; env?: NodeJS.ProcessEnv }, ...argv: string[]): Promise<Ran>
 }
 
+/** A sandbox in which hackd is started; it is stopped before its home goes. */
+export function daemonSandbox(t: TestContext): Sandbox {
+  let made: Sandbox | undefined
+  // Hooks run in the order in which they were added.
+  t.after(() => made?.hack('daemon', 'stop'))
+  made = sandbox(t)
+  return made
+}
+
 export function sandbox(t: TestContext): Sandbox {
   const base = temporaryFolder(t)
   const home = join(base, 'home')

@@ -12,11 +12,12 @@ test('status says who and since when', async t => {
   assert.ok(status.uptime_ms >= 0)
 })
 
-test('metrics are zero or null until there is a runtime', async t => {
+test('metrics are zero or null where no engine has ever answered', async t => {
   const { app, bearer: headers } = await buildTestApp(t)
   const metrics = (await app.inject({ url: '/v1/metrics', headers })).json()
   assert.ok(Value.Check(Metrics, metrics))
-  assert.deepEqual([metrics.cache_updated_at, metrics.refresh_count, metrics.streams_active], [null, 0, 0])
+  assert.deepEqual([metrics.cache_updated_at, metrics.events_seen, metrics.streams_active], [null, 0, 0])
+  assert.equal(metrics.refresh_count, metrics.refresh_failures)
 })
 
 test('Prometheus text: every sample has its type, and answers are counted by class', async t => {

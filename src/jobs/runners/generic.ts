@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { readFile, stat } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { GatewayError } from '../../errors.js'
-import { isAlive, isDead, statProcess } from '../../processes/identity.js'
+import { GatewayError, systemCode } from '../../errors.js'
+import { isAlive, isDead, readStat } from '../../processes/identity.js'
 import { endTree, findTree, signalProcess, type TreeQuery } from '../../processes/tree.js'
 import { FileChanges } from '../../storage/file-changes.js'
 import { InputPipe } from './input-pipe.js'
@@ -39,15 +39,15 @@ export class GenericRunner implements Runner {
     const input = spec.stdin ? spec.folder.input : '/dev/null'
     const tools = await this.#tools
     const run = new GenericRun(spec)
-    const child = spawn(
-      '/bin/sh',
-      [wrapperPath, spec.folder.log, spec.folder.journal, String(blocks), input, ...tools, ...spec.command],
-      { cwd: spec.cwd, env: spec.environment, detached: true, stdio: 'ignore' },
-    )
-    child.unref()
-    // Its exit is only a hint to look again: the journal alone says what happened.
-    child.once('exit', () => void run.look())
     try {
+      const child = spawn(
+        '/bin/sh',
+        [wrapperPath, spec.folder.log, spec.folder.journal, String(blocks), input, ...tools, ...spec.command],
+        { cwd: spec.cwd, env: spec.environment, detached: true, stdio: 'ignore' },
+      )
+      child.unref()
+      // Its exit is only a hint to look again: the journal alone says what happened.
+      child.once('exit', () => void run.look())
       await once(child, 'spawn')
       return run
     } catch (error) {
@@ -154,7 +154,7 @@ class GenericRun implements Run {
     if (this.#settling) return
     // Asked before the journal is read: a wrapper that is gone by now has written all that it ever will.
     const gone = this.#isGone()
-    await this.#readJournal()
+    if (!(await this.#readJournal())) return
     const { job, exited, written } = this.#journal
     if (job) this.#announceStart({ pid: job.pid })
     if (exited !== undefined) this.#settle({ exitCode: exited })
@@ -169,17 +169,28 @@ class GenericRun implements Run {
     return !isAlive(wrapper) && !(job && isAlive(job))
   }
 
-  async #readJournal(): Promise<void> {
-    const text = await readFile(this.#spec.folder.journal, 'utf8').catch(() => '')
-    this.#journal = { ...this.#journal, ...parseJournal(text) }
+  /** False when it cannot be read now, for want of descriptors say: then it says nothing of the run. */
+  async #readJournal(): Promise<boolean> {
+    try {
+      this.#journal = { ...this.#journal, ...parseJournal(await readFile(this.#spec.folder.journal, 'utf8')) }
+      return true
+    } catch (error) {
+      return systemCode(error) === 'ENOENT'
+    }
   }
 
   #settle(end: RunEnd): void {
     this.#settling = true
-    void this.#conclude(end).then(conclusion => {
-      this.#announceEnd(conclusion)
-      this.close()
-    })
+    this.#conclude(end).then(
+      conclusion => {
+        this.#announceEnd(conclusion)
+        this.close()
+      },
+      () => {
+        // What kept it from being concluded will pass: the next look tries again.
+        this.#settling = false
+      },
+    )
   }
 
   /** Waits for the last byte, and lets a failure of the log outrank the exit status. */
@@ -217,7 +228,7 @@ class GenericRun implements Run {
     for (let pause = 1; ; pause = Math.min(pause * 2, 50)) {
       const { writer, wrapper, written } = this.#journal
       if (written !== undefined) return
-      const now = writer && statProcess(writer.pid)
+      const now = writer && readStat(writer.pid)
       const reads = now !== undefined && now.startTime === writer?.startTime && !isDead(now)
       if (reads ? now.state === 'S' : !(wrapper && isAlive(wrapper))) return
       await delay(pause)
