@@ -74,10 +74,11 @@ export class ShellClient {
     return this.frames.filter((frame): frame is FrameOf<T> => frame.type === type)
   }
 
-  /** All output so far. */
+  /** All output since it last began: it begins again where a hello came too late, or named another place. */
   get text(): string {
     for (; this.#read < this.frames.length; this.#read++) {
       const frame = this.frames[this.#read]
+      if (frame?.type === 'ready') this.#text = ''
       if (frame?.type === 'output') this.#text += frame.data
     }
     return this.#text
@@ -85,7 +86,7 @@ export class ShellClient {
 
   /** The offset after the last byte that arrived. */
   get offset(): number {
-    return this.frames.findLast(frame => frame.type === 'output')?.offset ?? 0
+    return this.frames.findLast(frame => frame.type === 'output' || frame.type === 'ready')?.offset ?? 0
   }
 
   has(text: string): Promise<void> {
@@ -115,10 +116,12 @@ export class ShellClient {
   async shows(what: string | RegExp): Promise<void> {
     const matches = (line: string) => (typeof what === 'string' ? line.includes(what) : what.test(line))
     let last: string[] = []
-    try {
-      await eventually(`the screen shows ${what}`, async () => (last = await this.lines()).some(matches), 30_000)
-    } catch (error) {
-      throw new Error(`${(error as Error).message}\n${last.join('\n')}`)
+    const look = async () => {
+      last = await this.lines()
+      return last.some(matches)
     }
+    await eventually(`the screen shows ${what}`, look, 30_000).catch(error => {
+      throw new Error(`${error.message}\n${last.join('\n')}`)
+    })
   }
 }

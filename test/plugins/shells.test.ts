@@ -68,7 +68,7 @@ test('every mistake has its code', async t => {
     assert.deepEqual([reply.status, reply.body.error], [status, error], JSON.stringify(body))
     assert.ok(reply.body.message.length > 10)
   }
-  const { shell } = (await call('POST', base, {})).body
+  const { shell } = (await call('POST', base, { shell: '/bin/sh' })).body
   const more = await call('POST', base, {})
   assert.deepEqual([more.status, more.body.error], [429, 'too_many_shells'])
   for (const [method, path, status, error] of [
@@ -89,7 +89,7 @@ test('every mistake has its code', async t => {
 test('a read token may look, and open nothing; with writes off nobody may', async t => {
   const testApp = await buildTestApp(t, served)
   const call = caller(testApp)
-  const { shell } = (await call('POST', base, {})).body
+  const { shell } = (await call('POST', base, { shell: '/bin/sh' })).body
   const reader = await createToken(testApp.services.home, { scope: 'read' })
   const bearer = { authorization: `Bearer ${reader.token}` }
   await eventually('the new token', async () => (await call('GET', base, undefined, bearer)).status === 200)
@@ -130,7 +130,7 @@ test('the terminal knows what it is, and nothing of hackd', async t => {
 test('shells are counted, and on record with who opened and ended them, but not with what was typed', async t => {
   const testApp = await buildTestApp(t, served)
   const call = caller(testApp)
-  const { shell } = (await call('POST', base, { env: { A: 'secret-value' } })).body
+  const { shell } = (await call('POST', base, { shell: '/bin/sh', env: { A: 'secret-value' } })).body
   await call('DELETE', `${base}/${shell.shellId}`)
   const metrics = (await testApp.app.inject({ url: '/metrics', headers: testApp.bearer })).body
   assert.match(metrics, /^hackd_shells\{status="running"\} 0$/m)
