@@ -21,6 +21,7 @@ import { ComposeViews } from './runtime/compose-views.js'
 import { ContainerEnds } from './runtime/container-ends.js'
 import { type Discovery, Runtime } from './runtime/runtime.js'
 import { ServiceLogs } from './runtime/service-logs.js'
+import { ShellHost } from './shells/shell-host.js'
 
 /** The domain, built in order; `close` takes it down in reverse. */
 export interface Services {
@@ -40,6 +41,7 @@ export interface Services {
   composeViews: ComposeViews
   serviceLogs: ServiceLogs
   supervisor: Supervisor
+  shells: ShellHost
   version: string
   startedAt: Date
   close(): Promise<void>
@@ -87,6 +89,10 @@ export async function startServices(options: ServicesOptions): Promise<Services>
     report,
   })
   await supervisor.start()
+  const shells = new ShellHost({
+    environment,
+    limits: () => ({ ...config.current.shells, graceMs: config.current.supervisor.cancelGraceMs }),
+  })
   const runtime = new Runtime({
     endpoint,
     report: message => log.info(message),
@@ -110,10 +116,12 @@ export async function startServices(options: ServicesOptions): Promise<Services>
     composeViews,
     serviceLogs: new ServiceLogs(runtime, composeViews),
     supervisor,
+    shells,
     version: options.version,
     startedAt: new Date(),
     async close() {
       runtime.close()
+      await shells.close()
       supervisor.close()
       await audit.close()
       projects.close()

@@ -33,6 +33,8 @@ const allowed: Record<string, string[]> = {
   'src/runtime': ['src/runtime', ...storage, 'type:src/config.ts', 'type:src/projects'],
   'src/client': ['src/client', 'type:schemas'],
   plugins: ['schemas', 'src/errors.ts', 'plugins/streams.ts', 'type:src'],
+  'plugins/docs.ts': ['plugins/docs', 'schemas', 'src/errors.ts', 'type:src'],
+  'plugins/docs': ['plugins/docs', 'schemas', 'src/errors.ts'],
   'src/app.ts': ['plugins', 'schemas', 'src/errors.ts', 'type:src'],
   'src/services.ts': ['src'],
   'src/main.ts': ['src'],
