@@ -35,6 +35,7 @@ export class AuditTrail {
   #isFinished = false
   #isAbandoned = false
   #isTaken = false
+  #deeds = 0
 
   constructor(log: AuditLog, request: FastifyRequest, reply: FastifyReply, isLocal: boolean) {
     this.#log = log
@@ -65,6 +66,17 @@ export class AuditTrail {
     if (this.#fields || fields) Object.assign(record, this.#fields, fields)
     if (record.status === 429 && !this.#hasIntent) this.#log.sumRefusal(record)
     else this.#log.record(record)
+  }
+
+  /** Something done inside a stream that is on record by itself: only once its intent is. @throws GatewayError `audit_unavailable` */
+  async deed(action: string, act: () => unknown): Promise<void> {
+    const id = `${this.#request.id}.${++this.#deeds}`
+    await this.#log.persist({ ...this.#record('intent'), id, action })
+    try {
+      await act()
+    } finally {
+      this.#log.record({ ...this.#record('result'), id, action })
+    }
   }
 
   /** A stream that is served writes its result itself: only it knows what went in and out. */
@@ -139,7 +151,16 @@ async function audit(app: FastifyInstance, { audit: log, door }: AuditOptions) {
 
   app.get<{ Querystring: AuditQuery }>(
     '/v1/audit',
-    { schema: { querystring: AuditQuery, response: { 200: AuditPage } } },
+    {
+      schema: {
+        tags: ['audit'],
+        operationId: 'listAudit',
+        summary: 'List audit entries, newest first',
+        description: 'A read token sees its own entries only.',
+        querystring: AuditQuery,
+        response: { 200: AuditPage },
+      },
+    },
     ({ actor, query }) =>
       log.search(query, actor.kind === 'token' && actor.scope === 'read' ? actor.tokenId : undefined),
   )

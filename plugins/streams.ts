@@ -17,9 +17,19 @@ export interface StreamEnd {
 }
 
 /** What serves one stream. Built when the socket is open; it pulls its own output and is handed the client's frames. */
-export interface StreamSession {
+export type StreamSession = MessageSession | InputSession
+
+/** Takes JSON objects; a client that sends anything else is put out. */
+export interface MessageSession {
   /** False for a frame that is not of this protocol. */
   receive(message: unknown): boolean
+  run(): Promise<StreamEnd>
+}
+
+/** Takes every frame as it came: whatever a client sends means something here. */
+export interface InputSession {
+  /** Resolves when the frame has been dealt with. While too much waits for that, the socket is not read. */
+  take(bytes: Buffer, isBinary: boolean): Promise<void>
   run(): Promise<StreamEnd>
 }
 
@@ -30,6 +40,8 @@ export interface StreamsOptions {
 
 /** How much may wait in a socket before its session has to. */
 const sendBufferBytes = 256 * 1024
+/** How much may have come in that its session has not dealt with before the socket is not read any more. */
+const untakenBytes = 64 * 1024
 const pingMs = 20_000
 const silenceMs = 60_000
 const malformedMax = 10
@@ -165,6 +177,7 @@ export class Stream implements LiveStream {
   #heard = performance.now()
   #malformed = 0
   #flushed: Promise<void> = Promise.resolve()
+  #untaken = 0
   #closed: Promise<void> | undefined
 
   constructor(socket: WebSocket, actor: Actor, scope: StreamScope) {
@@ -214,11 +227,15 @@ export class Stream implements LiveStream {
       }
       this.#socket.close(code, reason)
       this.#abort.abort()
+      // What a session did not read lies before the peer's answer.
+      this.#socket.resume()
     })
     return this.#closed
   }
 
   ping(): void {
+    // A socket that is not read tells nothing of its peer.
+    if (this.#socket.isPaused) this.#hear()
     if (performance.now() - this.#heard > silenceMs) this.#socket.terminate()
     else if (this.#socket.readyState === this.#socket.OPEN) this.#socket.ping()
   }
@@ -231,6 +248,23 @@ export class Stream implements LiveStream {
     this.#hear()
     const bytes = data as Buffer
     this.bytesIn += bytes.length
+    if ('take' in session) this.#hand(session, bytes, isBinary)
+    else this.#judge(session, bytes, isBinary)
+  }
+
+  #hand(session: InputSession, bytes: Buffer, isBinary: boolean): void {
+    this.#untaken += bytes.length
+    if (this.#untaken > untakenBytes) this.#socket.pause()
+    session.take(bytes, isBinary).then(
+      () => {
+        this.#untaken -= bytes.length
+        if (this.#untaken <= untakenBytes && this.#socket.isPaused) this.#socket.resume()
+      },
+      () => this.close(1011, 'internal_error'),
+    )
+  }
+
+  #judge(session: MessageSession, bytes: Buffer, isBinary: boolean): void {
     const message = isBinary ? undefined : parseFrame(bytes)
     if (message === 'hostile') return void this.close(1008, 'invalid_frame')
     if (message !== undefined && session.receive(message)) this.#malformed = 0

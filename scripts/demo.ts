@@ -1,18 +1,18 @@
-// The main job, end to end: a command runs under a token while its log streams here. Without HACK_GATEWAY_URL it sets
+// The main job, end to end: a command runs under a token while its log streams here, and another in a shell. Without HACK_GATEWAY_URL it sets
 // up an installation of its own in a temporary folder and removes it afterwards.
 import { openSandbox, type Sandbox } from './demo/sandbox.js'
 import { type Gateway, runWorkflow } from './demo/workflow.js'
 
 const { HACK_GATEWAY_URL, HACK_GATEWAY_TOKEN, HACK_PROJECT_ID, HACK_COMMAND, HACK_ALLOW_WRITES } = process.env
 
-const help = `npm run demo: run a job on a gateway and stream its log
+const help = `npm run demo: run a job on a gateway, stream its log, and type a command in a shell
 
 Without variables it sets up a gateway of its own in a temporary folder and removes it afterwards.
 
   HACK_GATEWAY_URL     a gateway that runs already, such as http://127.0.0.1:7788
   HACK_GATEWAY_TOKEN   a token for it
   HACK_PROJECT_ID      one of its projects (default: the first)
-  HACK_ALLOW_WRITES    1: also run the job there, which takes a write token
+  HACK_ALLOW_WRITES    1: also run the job and the shell there, which takes a write token
   HACK_COMMAND         what to run, in bash
 `
 

@@ -9,6 +9,7 @@ import input from '../plugins/input.js'
 import jobs from '../plugins/jobs.js'
 import projectRoutes from '../plugins/projects.js'
 import runtimeRoutes from '../plugins/runtime.js'
+import shellRoutes from '../plugins/shells.js'
 import status from '../plugins/status.js'
 import { StreamRegistry } from '../plugins/streams.js'
 import type { Services } from './services.js'
@@ -30,7 +31,7 @@ const maxParamLength = 2 ** 15
 
 /** The whole URL map. Every route is inside the scope that the hooks of audit, auth and failures cover; both doors serve all. */
 export async function buildApp(services: Services, { door, url }: AppOptions): Promise<FastifyInstance> {
-  const { config, log, hosts, verifier, access, budget, lastUsed, tokens, projects, supervisor } = services
+  const { config, log, hosts, verifier, access, budget, lastUsed, tokens, projects, supervisor, shells } = services
   const streams = new StreamRegistry({ access, config })
   const app: FastifyInstance = Fastify({
     loggerInstance: log as FastifyBaseLogger,
@@ -68,11 +69,17 @@ export async function buildApp(services: Services, { door, url }: AppOptions): P
     startedAt: services.startedAt,
     url,
     runtime: services.runtime,
-    gauges: () => ({ streamsActive: streams.active, jobs: supervisor.counts() }),
+    gauges: () => ({ streamsActive: streams.active, jobs: supervisor.counts(), shells: shells.counts() }),
   })
   await app.register(projectRoutes, { prefix: '/v1/projects', views: services.projectViews })
   await app.register(runtimeRoutes, { access, views: services.composeViews, logs: services.serviceLogs, streams })
   await app.register(jobs, { prefix: '/control-plane/projects/:projectId/jobs', supervisor, streams })
+  await app.register(shellRoutes, {
+    prefix: '/control-plane/projects/:projectId/shells',
+    shells,
+    projects,
+    streams,
+  })
   return app
 }
 

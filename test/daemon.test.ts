@@ -217,7 +217,8 @@ test('no log holds a secret, however the token was sent', async t => {
   await once(socket, 'open')
   socket.close()
   await once(socket, 'close')
-  const secret = hackd.token.replace(/^hack_[0-9a-f]{12}_/, '')
+  // base64url has an underscore of its own.
+  const secret = hackd.token.split('_').slice(2).join('_')
   assert.ok(secret.length >= 40 && hackd.log.length > 0)
   for (const text of [hackd.log, readFileSync(hackd.home.audit, 'utf8')]) {
     assert.ok(!text.includes(secret.slice(0, 20)))

@@ -1,10 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { WebSocket } from 'ws'
 import type { CreateJob, JobFrame, JobMeta } from '../schemas/jobs.js'
+import type { CreateShell, ShellMeta } from '../schemas/shells.js'
 import { createToken, type TokenRequest } from '../src/auth/token-file.js'
 import { type Home, homeAt, prepareHome } from '../src/home.js'
 import { nodeOptions } from '../src/node-options.js'
@@ -12,6 +14,7 @@ import { registerProject, setEnabled } from '../src/projects/project-file.js'
 import { replaceJson } from '../src/storage/atomic-file.js'
 import { eventually } from './eventually.js'
 import { enabledConfig, makeRepository } from './projects/repository.js'
+import { ShellClient, type ShellClientOptions } from './shell-client.js'
 import { type Cleanup, temporaryFolder } from './temporary-folder.js'
 
 const program = fileURLToPath(new URL('../src/main.js', import.meta.url))
@@ -51,6 +54,7 @@ export class Hackd {
   child: ChildProcess | undefined
   /** Everything it wrote on stderr. */
   log = ''
+  #programs = 0
 
   constructor(home: Home, repo: string, projectId: string, token: string) {
     this.home = home
@@ -101,6 +105,35 @@ export class Hackd {
 
   jobs(rest = ''): string {
     return `/control-plane/projects/${this.projectId}/jobs${rest}`
+  }
+
+  shells(rest = ''): string {
+    return `/control-plane/projects/${this.projectId}/shells${rest}`
+  }
+
+  async createShell(body: CreateShell = {}): Promise<ShellMeta> {
+    const reply = await this.call('POST', this.shells(), body)
+    if (reply.status !== 201) throw new Error(`${reply.status} ${JSON.stringify(reply.body)}`)
+    return reply.body.shell
+  }
+
+  /** Opens a shell that runs a POSIX sh program. */
+  runInShell(text: string, body: CreateShell = {}): Promise<ShellMeta> {
+    const path = join(this.repo, `program-${this.#programs++}`)
+    writeFileSync(path, `#!/bin/sh\n${text}\n`, { mode: 0o755 })
+    return this.createShell({ ...body, shell: path })
+  }
+
+  async shell(shellId: string): Promise<ShellMeta> {
+    return (await this.call('GET', this.shells(`/${shellId}`))).body.shell
+  }
+
+  /** A client of a shell; frames are kept from the first one on. */
+  attach({ shellId }: { shellId: string }, options: ShellClientOptions = {}): ShellClient {
+    return new ShellClient(`${this.url.replace('http', 'ws')}${this.shells(`/${shellId}/stream`)}`, {
+      token: this.token,
+      ...options,
+    })
   }
 
   async call(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) {

@@ -4,11 +4,13 @@ import { followers } from './followers.js'
 import { jobRate } from './job-rate.js'
 import { logLatency } from './log-latency.js'
 import { logVolume } from './log-volume.js'
+import { projects } from './projects.js'
+import { runtimeLatency } from './runtime-latency.js'
 import type { Row, Scenario } from './scenario.js'
 import { startUp } from './start-up.js'
 import { status } from './status.js'
 
-const scenarios: Scenario[] = [status, logLatency, logVolume, jobRate, followers, startUp]
+const scenarios: Scenario[] = [status, logLatency, logVolume, jobRate, followers, startUp, projects, runtimeLatency]
 
 const help = `npm run bench [-- [options] [name …]]
 

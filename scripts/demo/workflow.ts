@@ -1,6 +1,8 @@
 import { WebSocket } from 'ws'
 import type { JobMeta } from '../../schemas/jobs.js'
-import { createGatewayClient, type GatewayClient, type Result } from '../../src/client/client.js'
+import { createGatewayClient, type GatewayClient } from '../../src/client/client.js'
+import { dataOf, heading, print } from './report.js'
+import { runInShell } from './shell.js'
 
 export interface Gateway {
   url: string
@@ -18,7 +20,7 @@ export interface WorkflowOptions {
   signal?: AbortSignal
 }
 
-/** Status, projects, a job with its log and events, a summary; printed as it happens. False when the job did not succeed. */
+/** Status, projects, a job with its log and events, a summary, a command in a shell; printed as it happens. False when one of them did not succeed. */
 export async function runWorkflow(gateway: Gateway, options: WorkflowOptions): Promise<boolean> {
   const client = createGatewayClient({ baseUrl: gateway.url, token: gateway.token, WebSocket })
   heading('status')
@@ -38,7 +40,9 @@ export async function runWorkflow(gateway: Gateway, options: WorkflowOptions): P
     print(`${jobs.length} shown. Nothing was started: HACK_ALLOW_WRITES=1 runs a job, with a write token.`)
     return true
   }
-  return runJob(client, projectId, options)
+  const succeeded = await runJob(client, projectId, options)
+  if (!succeeded || options.signal?.aborted) return false
+  return runInShell(client, { ...gateway, projectId }, 'echo "a shell on $(tty)"')
 }
 
 async function runJob(client: GatewayClient, projectId: string, options: WorkflowOptions): Promise<boolean> {
@@ -71,17 +75,4 @@ async function runJob(client: GatewayClient, projectId: string, options: Workflo
 function describe({ jobId, status, exitCode, reason, label }: JobMeta): string {
   const outcome = exitCode === undefined ? reason : `exit code ${exitCode}`
   return [jobId, status, outcome, label].filter(part => part !== undefined).join('  ')
-}
-
-function dataOf<T>(result: Result<T>): T {
-  if (result.ok) return result.data
-  throw new Error(`${result.error.code}: ${result.error.message}`)
-}
-
-function heading(text: string): void {
-  print(`\n── ${text}`)
-}
-
-function print(line: string): void {
-  process.stdout.write(`${line}\n`)
 }

@@ -71,18 +71,20 @@ export class Execution {
 
   #spec(): RunSpec {
     const { folder, request, meta } = this.job
+    const ownEnvironment = {
+      ...request.environment,
+      HACK_JOB_ID: meta.jobId,
+      HACK_PROJECT_ID: meta.projectId ?? '',
+      HACK_JOB_EVENTS: folder.ownEvents,
+    }
     return {
       jobId: meta.jobId,
       folder,
       command: meta.command ?? [],
       cwd: meta.cwd ?? '/',
-      environment: {
-        ...this.#options.environment,
-        ...request.environment,
-        HACK_JOB_ID: meta.jobId,
-        HACK_PROJECT_ID: meta.projectId ?? '',
-        HACK_JOB_EVENTS: folder.ownEvents,
-      },
+      environment: { ...this.#options.environment, ...ownEnvironment },
+      ownEnvironment,
+      ...(request.container && { container: request.container }),
       stdin: request.stdin,
       logsMaxBytes: this.#options.logsMaxBytes,
       graceMs: this.#options.graceMs(),

@@ -3,11 +3,12 @@ import type { Config } from '../config.js'
 import { GatewayError } from '../errors.js'
 import { resolveWorkingDirectory } from '../projects/working-directory.js'
 import { type ByteRange, resolveRange } from './byte-range.js'
+import { containerTarget } from './container-target.js'
 import { Execution } from './execution.js'
 import { bodyDigest, IdempotencyKeys } from './idempotency.js'
 import { isOver, Job, type JobRecord } from './job.js'
 import { type FeedItem, type FeedStart, followJob, logSize, readLog } from './job-feed.js'
-import type { IdempotencyMark } from './job-folder.js'
+import type { IdempotencyMark, JobRequest } from './job-folder.js'
 import { JobIds } from './job-id.js'
 import { JobQueue } from './job-queue.js'
 import { JobSession, type SessionPeer, type SessionSource } from './job-session.js'
@@ -117,6 +118,7 @@ export class Supervisor {
         'unknown_runner',
         `There is no runner "${runner}". Known: ${[...this.#runners.keys()].join(', ')}.`,
       )
+    const container = containerTarget(body, project)
     const cwd = await resolveWorkingDirectory(project.repoRoot, body.cwd)
     const { maxQueuedJobs } = this.#options.config.current.supervisor
     if (this.#queue.waiting >= maxQueuedJobs)
@@ -140,7 +142,9 @@ export class Supervisor {
       ...(body.label === undefined ? {} : { label: body.label }),
     }
     const { env = {}, stdin = false, timeoutMs } = body
-    const request = { environment: env, stdin, local: by.local, ...(timeoutMs === undefined ? {} : { timeoutMs }) }
+    const request: JobRequest = { environment: env, stdin, local: by.local }
+    if (timeoutMs !== undefined) request.timeoutMs = timeoutMs
+    if (container) request.container = container
     const job = new Job(this.#table.folder(project.id, jobId), request, meta, this.#options.report)
     await job.create(mark)
     this.#table.add(job)

@@ -2,11 +2,12 @@ import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { access, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import type { CreateShell, ShellMeta, ShellSignal } from '../../schemas/shells.js'
+import type { CreateShell, ShellMeta, ShellSignal, ShellStatus } from '../../schemas/shells.js'
 import { GatewayError } from '../errors.js'
 import { resolveWorkingDirectory } from '../projects/working-directory.js'
 import { Shell, type ShellOptions } from './shell.js'
 import { shellEnvironment } from './shell-environment.js'
+import { type ShellPeer, ShellSession } from './shell-session.js'
 import type { ShellEvent, ShellExit } from './viewer.js'
 
 export interface ShellLimits {
@@ -74,13 +75,20 @@ export class ShellHost {
     this.#sweep = setInterval(() => this.#tidy(), sweepMs).unref()
   }
 
+  /** How many there are, by status. */
+  counts(): Record<ShellStatus, number> {
+    const { running } = this
+    return { running, exited: this.#entries.size - running }
+  }
+
   /** How many run now. */
   get running(): number {
     return [...this.#entries.values()].filter(({ meta }) => meta.status === 'running').length
   }
 
-  /** @throws GatewayError `too_many_shells`, `invalid_cwd`, `invalid_shell`, `shutting_down` */
-  async create(project: ShellProject, request: CreateShell): Promise<ShellMeta> {
+  /** @throws GatewayError `project_disabled` without a project, `too_many_shells`, `invalid_cwd`, `invalid_shell`, `shutting_down` */
+  async create(project: ShellProject | undefined, request: CreateShell): Promise<ShellMeta> {
+    if (!project) throw new GatewayError('project_disabled')
     this.#requireRoom()
     const cwd = await resolveWorkingDirectory(project.repoRoot, request.cwd)
     const file = await this.#findShell(cwd, request.shell)
@@ -161,6 +169,11 @@ export class ShellHost {
       acknowledge: offset => viewer.acknowledge(offset),
       close: () => viewer.close(),
     }
+  }
+
+  /** A client's stream of one shell. */
+  session(ref: ShellRef, peer: ShellPeer): ShellSession {
+    return new ShellSession(this, ref, peer)
   }
 
   /** Hands input on; resolves when the sender may send more. Input for an exited shell goes nowhere. */

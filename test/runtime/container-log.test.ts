@@ -51,16 +51,23 @@ engineTest('a last line without a newline is not lost, wherever the log begins',
   for (let round = 0; round < 5; round++) {
     const id = await script(t, 'echo one; while [ ! -e /end ]; do sleep 0.02; done; printf two; printf three >&2')
     await eventually('the first line is there', async () => (await host.docker('logs', id)) === 'one')
-    const logs = [{}, { tail: 1 }, { tail: 0 }].map(async start =>
-      read(await openContainerLog(engine, id, { follow: true, ...start }, never)),
+    const logs = await Promise.all(
+      [{}, { tail: 1 }, { tail: 0 }].map(start => openContainerLog(engine, id, { follow: true, ...start }, never)),
     )
     await host.docker('exec', id, 'touch', '/end')
-    const [whole, last, none] = await Promise.all(logs)
+    const [whole, last, none] = await Promise.all(logs.map(read))
     assert.match(whole ?? '', /^one\n(twothree|threetwo)$/)
     assert.equal(last, whole)
     // Nothing tells what came after an empty beginning: the engine's word stands.
     assert.ok(whole?.endsWith(none ?? 'nothing'))
   }
+})
+
+engineTest('a log that begins in the middle of the last words does not double them', async t => {
+  const engine = await connect(t)
+  const id = await script(t, 'printf two; sleep 0.2; printf three >&2')
+  await eventually('it has ended', async () => /Exited/.test(await host.docker('ps', '-a', '--filter', `id=${id}`)))
+  assert.equal(await read(await openContainerLog(engine, id, { follow: true, tail: 1 }, never)), 'three')
 })
 
 engineTest('a log can begin at the last lines, or at a time', async t => {

@@ -6,7 +6,7 @@ import { startHackd } from '../hackd.js'
 import { temporaryFolder } from '../temporary-folder.js'
 import { runScript } from './run-script.js'
 
-test('the demo sets up a gateway of its own, streams a job, and leaves nothing behind', async t => {
+test('the demo sets up a gateway of its own, streams a job, works in a shell, and leaves nothing behind', async t => {
   const folder = temporaryFolder(t)
   const { code, stdout, stderr } = await runScript('demo', { TMPDIR: folder })
   assert.equal(stderr, '')
@@ -14,6 +14,7 @@ test('the demo sets up a gateway of its own, streams a job, and leaves nothing b
   assert.match(stdout, /hackd listening on http:\/\/127\.0\.0\.1:\d+/)
   assert.match(stdout, /\[job\.created .*\]\n.*\nline 1 of 5.*line 5 of 5.*\n\[job\.completed \{"exitCode":0\}\]/s)
   assert.match(stdout, /completed {2}exit code 0/)
+  assert.match(stdout, /\na shell on \/dev\/pts\/\d+\r\nexited {2}exit code 0\n/)
   assert.doesNotMatch(stdout, /hack_[0-9a-f]{12}_/)
   assert.deepEqual(readdirSync(folder), [])
 })
