@@ -5,10 +5,12 @@ import { jobRate } from './job-rate.js'
 import { logLatency } from './log-latency.js'
 import { logVolume } from './log-volume.js'
 import type { Row, Scenario } from './scenario.js'
+import { shellEcho } from './shell-echo.js'
+import { shellOutput } from './shell-output.js'
 import { startUp } from './start-up.js'
 import { status } from './status.js'
 
-const scenarios: Scenario[] = [status, logLatency, logVolume, jobRate, followers, startUp]
+const scenarios: Scenario[] = [status, logLatency, logVolume, jobRate, followers, startUp, shellOutput, shellEcho]
 
 const help = `npm run bench [-- [options] [name …]]
 

@@ -4,6 +4,7 @@ import { constants as osConstants } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { ReadStream } from 'node:tty'
 import { InputWriter } from './input-writer.js'
+import { Slab } from './slab.js'
 
 /** node-pty's own binding. Its JavaScript half loses output at exit and writes to descriptors that it has closed. */
 interface NativePty {
@@ -45,6 +46,8 @@ function wrap(file: string): [file: string, args: string[]] {
 /** The most that one read returns before the kernel has to be asked again: N_TTY's buffer. A shorter read found it empty. */
 const fullRead = 4095
 export const batchBytes = 64 * 1024
+/** Shared by all terminals: each fills and takes its piece within one turn. */
+const slab = new Slab(1024 * 1024)
 /** More than the kernel can hold for a terminal (64 KiB of flip buffers and N_TTY's 4 KiB). */
 const kernelHolds = 256 * 1024
 
@@ -122,8 +125,8 @@ export class Pty {
   /** While a flood lasts, goes on reading at once: fewer wake-ups, and pieces that are worth a frame. */
   #gather(first: Buffer): Buffer {
     if (first.length < fullRead) return Buffer.from(first)
-    const batch = Buffer.allocUnsafeSlow(batchBytes)
-    return batch.subarray(0, this.#fill(batch, first.copy(batch)))
+    const batch = slab.reserve(batchBytes).subarray(0, batchBytes)
+    return slab.take(this.#fill(batch, first.copy(batch)))
   }
 
   /** Reads into `batch` from `length` on until it is nearly full or the kernel has no more; returns the new length. */

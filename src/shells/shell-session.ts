@@ -13,6 +13,7 @@ import {
 import { GatewayError } from '../errors.js'
 import type { OutputChunk } from './output.js'
 import type { Attachment, ShellHost, ShellRef } from './shell-host.js'
+import { Slab } from './slab.js'
 import type { ShellEvent } from './viewer.js'
 
 /** What a session needs of its connection. */
@@ -49,6 +50,7 @@ const checks: ReadonlyMap<unknown, TypeCheck<TSchema>> = new Map(
 
 /** Viewers at the same place are given the same chunk: it is encoded once. */
 const encoded = new WeakMap<OutputChunk, Buffer>()
+const slab = new Slab(512 * 1024)
 
 /** One client's stream of one shell (contract of …/shells/:shellId/stream). It knows frames, and no sockets. */
 export class ShellSession {
@@ -249,5 +251,11 @@ function eventFrame(event: ShellEvent): string | Buffer {
 function encodeOutput({ bytes, offset, replay }: OutputChunk): Buffer {
   const head = `{"type":"output","offset":${offset},${replay ? '"replay":true,' : ''}"data":`
   if (!isUtf8(bytes)) return Buffer.from(`${head}${JSON.stringify(bytes.toString())}}`)
-  return Buffer.from(`${head}${JSON.stringify(bytes.toString('latin1'))}}`, 'latin1')
+  const data = JSON.stringify(bytes.toString('latin1'))
+  const length = head.length + data.length + 1
+  const frame = slab.reserve(length)
+  frame.write(head, 0, 'latin1')
+  frame.write(data, head.length, 'latin1')
+  frame.write('}', length - 1, 'latin1')
+  return slab.take(length)
 }
