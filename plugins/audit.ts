@@ -151,7 +151,16 @@ async function audit(app: FastifyInstance, { audit: log, door }: AuditOptions) {
 
   app.get<{ Querystring: AuditQuery }>(
     '/v1/audit',
-    { schema: { querystring: AuditQuery, response: { 200: AuditPage } } },
+    {
+      schema: {
+        tags: ['audit'],
+        operationId: 'listAudit',
+        summary: 'List audit entries, newest first',
+        description: 'A read token sees its own entries only.',
+        querystring: AuditQuery,
+        response: { 200: AuditPage },
+      },
+    },
     ({ actor, query }) =>
       log.search(query, actor.kind === 'token' && actor.scope === 'read' ? actor.tokenId : undefined),
   )

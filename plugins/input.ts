@@ -67,6 +67,7 @@ function fromText(schema: TSchema, data: unknown): unknown {
     const text = values[name]
     if (typeof text !== 'string') continue
     if (property.type === 'integer' && /^-?\d{1,15}$/.test(text)) values[name] = Number(text)
+    if (property.type === 'number' && /^-?\d{1,15}(\.\d{1,9})?$/.test(text)) values[name] = Number(text)
     if (property.type === 'boolean' && /^(true|false|1|0)$/.test(text)) values[name] = text === 'true' || text === '1'
   }
   return values

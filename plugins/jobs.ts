@@ -7,11 +7,15 @@ import {
   EventsQuery,
   JobCancelReply,
   JobEventsReply,
+  JobFrame,
+  JobHello,
   JobInput,
   JobListReply,
   JobParams,
   JobReply,
   JobsQuery,
+  LogHeaders,
+  LogReplies,
   LogsQuery,
 } from '../schemas/jobs.js'
 import type { Requester, Supervisor } from '../src/jobs/supervisor.js'
@@ -21,6 +25,8 @@ export interface JobsOptions {
   supervisor: Supervisor
   streams: StreamRegistry
 }
+
+const tags = ['jobs']
 
 interface ForProject {
   Params: ProjectParams
@@ -33,7 +39,16 @@ interface ForJob {
 export default async function jobs(app: FastifyInstance, { supervisor, streams }: JobsOptions) {
   app.get<ForProject & { Querystring: JobsQuery }>(
     '',
-    { schema: { params: ProjectParams, querystring: JobsQuery, response: { 200: JobListReply } } },
+    {
+      schema: {
+        tags,
+        operationId: 'listJobs',
+        summary: 'List jobs, newest first',
+        params: ProjectParams,
+        querystring: JobsQuery,
+        response: { 200: JobListReply },
+      },
+    },
     async ({ params, query }) => ({ jobs: supervisor.list(params.projectId, query) }),
   )
 
@@ -41,6 +56,10 @@ export default async function jobs(app: FastifyInstance, { supervisor, streams }
     '',
     {
       schema: {
+        tags,
+        operationId: 'createJob',
+        summary: 'Create a job',
+        description: 'Repeated with the same `Idempotency-Key` it answers 200 with the first job.',
         params: ProjectParams,
         headers: CreateJobHeaders,
         body: CreateJob,
@@ -60,13 +79,25 @@ export default async function jobs(app: FastifyInstance, { supervisor, streams }
     },
   )
 
-  app.get<ForJob>('/:jobId', { schema: { params: JobParams, response: { 200: JobReply } } }, async ({ params }) => ({
-    job: supervisor.get(params.projectId, params.jobId),
-  }))
+  app.get<ForJob>(
+    '/:jobId',
+    {
+      schema: { tags, operationId: 'getJob', summary: 'Look at a job', params: JobParams, response: { 200: JobReply } },
+    },
+    async ({ params }) => ({ job: supervisor.get(params.projectId, params.jobId) }),
+  )
 
   app.post<ForJob>(
     '/:jobId/cancel',
-    { schema: { params: JobParams, response: { 200: JobCancelReply } } },
+    {
+      schema: {
+        tags,
+        operationId: 'cancelJob',
+        summary: 'End a job and every process of it',
+        params: JobParams,
+        response: { 200: JobCancelReply },
+      },
+    },
     async ({ params, audit }) => {
       audit.action('job.cancel')
       await supervisor.cancel(params.projectId, params.jobId)
@@ -76,7 +107,16 @@ export default async function jobs(app: FastifyInstance, { supervisor, streams }
 
   app.post<ForJob & { Body: JobInput }>(
     '/:jobId/input',
-    { schema: { params: JobParams, body: JobInput, response: { 200: JobReply } } },
+    {
+      schema: {
+        tags,
+        operationId: 'sendJobInput',
+        summary: "Write to a job's stdin, or close it",
+        params: JobParams,
+        body: JobInput,
+        response: { 200: JobReply },
+      },
+    },
     async ({ params, body, audit }) => {
       audit.action('job.input', { bytesIn: Buffer.byteLength(body.data) })
       return { job: await supervisor.input(params.projectId, params.jobId, body) }
@@ -85,24 +125,49 @@ export default async function jobs(app: FastifyInstance, { supervisor, streams }
 
   app.get<ForJob & { Querystring: EventsQuery }>(
     '/:jobId/events',
-    { schema: { params: JobParams, querystring: EventsQuery, response: { 200: JobEventsReply } } },
+    {
+      schema: {
+        tags,
+        operationId: 'listJobEvents',
+        summary: 'List the events of a job',
+        params: JobParams,
+        querystring: EventsQuery,
+        response: { 200: JobEventsReply },
+      },
+    },
     async ({ params, query }) => ({ events: await supervisor.events(params.projectId, params.jobId, query.from) }),
   )
 
   app.get<ForJob & { Querystring: LogsQuery }>(
     '/:jobId/logs',
-    { schema: { params: JobParams, querystring: LogsQuery } },
+    {
+      schema: {
+        tags,
+        operationId: 'readJobLog',
+        summary: 'Read or follow the log of a job',
+        params: JobParams,
+        querystring: LogsQuery,
+        headers: LogHeaders,
+        response: LogReplies,
+      },
+    },
     (request, reply) => sendLog({ supervisor, streams }, request, reply),
   )
 
   app.get<ForJob>(
     '/:jobId/stream',
     {
-      schema: { params: JobParams },
+      schema: {
+        tags,
+        operationId: 'streamJob',
+        summary: 'Follow the log and the events of a job over a WebSocket',
+        params: JobParams,
+      },
+      config: { frames: { client: JobHello, server: JobFrame } },
       websocket: true,
-      preHandler: async request => {
+      preHandler: async (request, reply) => {
         supervisor.get(request.params.projectId, request.params.jobId)
-        streams.reserve(request)
+        streams.reserve(request, reply)
         request.audit.action('job.stream')
       },
     },
@@ -127,7 +192,7 @@ async function sendLog({ supervisor, streams }: JobsOptions, request: LogRequest
   const { signal, ...log } = await openLog(supervisor, request, reply)
   reply.type('application/octet-stream').header('accept-ranges', 'bytes').header('x-content-type-options', 'nosniff')
   if (query.follow) {
-    streams.reserve(request)
+    streams.reserve(request, reply)
     request.audit.action('job.follow')
     await request.audit.intent()
     streams.hold(request, reply, { projectId: params.projectId, write: false })

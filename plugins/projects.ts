@@ -8,6 +8,12 @@ export interface ProjectsOptions {
 
 /** The enabled projects and what runs of them. */
 export default async function projects(app: FastifyInstance, { views }: ProjectsOptions) {
-  const schema = { querystring: ProjectsQuery, response: { 200: ProjectList } }
+  const schema = {
+    tags: ['projects'],
+    operationId: 'listProjects',
+    summary: 'List the enabled projects',
+    querystring: ProjectsQuery,
+    response: { 200: ProjectList },
+  }
   app.get<{ Querystring: ProjectsQuery }>('', { schema }, async ({ query, actor }) => views.list(query, actor))
 }

@@ -1,6 +1,8 @@
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { PsQuery, PsReply, ServiceLogQuery, ServiceParams } from '../schemas/runtime.js'
+import { rawBytes } from '../schemas/common.js'
+import { JobFrame } from '../schemas/jobs.js'
+import { PsQuery, PsReply, ServiceHello, ServiceLogQuery, ServiceParams } from '../schemas/runtime.js'
 import type { Access } from '../src/auth/access.js'
 import type { ComposeViews } from '../src/runtime/compose-views.js'
 import type { ServiceLogs } from '../src/runtime/service-logs.js'
@@ -13,6 +15,8 @@ export interface RuntimeOptions {
   streams: StreamRegistry
 }
 
+const tags = ['runtime']
+
 interface ServiceLog {
   Params: ServiceParams
   Querystring: ServiceLogQuery
@@ -22,17 +26,33 @@ interface ServiceLog {
 export default async function runtime(app: FastifyInstance, { access, views, logs, streams }: RuntimeOptions) {
   app.get<{ Querystring: PsQuery }>(
     '/v1/ps',
-    { schema: { querystring: PsQuery, response: { 200: PsReply } } },
+    {
+      schema: {
+        tags,
+        operationId: 'listContainers',
+        summary: 'List the containers of a Compose project',
+        querystring: PsQuery,
+        response: { 200: PsReply },
+      },
+    },
     async ({ query, actor }) => views.ps(query, projectId => access.canSee(actor, projectId)),
   )
 
   app.route<ServiceLog>({
     method: 'GET',
     url: '/control-plane/projects/:projectId/services/:service/logs',
-    schema: { params: ServiceParams, querystring: ServiceLogQuery },
-    preHandler: async request => {
+    schema: {
+      tags,
+      operationId: 'readServiceLog',
+      summary: 'Read or follow the log of a Compose service, over HTTP or a WebSocket',
+      params: ServiceParams,
+      querystring: ServiceLogQuery,
+      response: { 200: rawBytes('What the containers of the service wrote.') },
+    },
+    config: { frames: { client: ServiceHello, server: JobFrame } },
+    preHandler: async (request, reply) => {
       logs.check(request.params.projectId, request.params.service, request.query)
-      if (request.ws || request.query.follow) streams.reserve(request)
+      if (request.ws || request.query.follow) streams.reserve(request, reply)
       request.audit.action(request.ws ? 'service.stream' : 'service.logs')
     },
     handler: (request, reply) => sendLog({ logs, streams }, request, reply),

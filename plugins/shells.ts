@@ -1,6 +1,13 @@
 import type { FastifyInstance } from 'fastify'
 import { ProjectParams } from '../schemas/common.js'
-import { CreateShell, ShellListReply, ShellParams, ShellReply } from '../schemas/shells.js'
+import {
+  CreateShell,
+  ShellClientFrame,
+  ShellFrame,
+  ShellListReply,
+  ShellParams,
+  ShellReply,
+} from '../schemas/shells.js'
 import type { ProjectRegistry } from '../src/projects/registry.js'
 import type { ShellHost } from '../src/shells/shell-host.js'
 import type { StreamRegistry } from './streams.js'
@@ -10,6 +17,8 @@ export interface ShellsOptions {
   projects: ProjectRegistry
   streams: StreamRegistry
 }
+
+const tags = ['shells']
 
 interface ForProject {
   Params: ProjectParams
@@ -22,13 +31,30 @@ interface ForShell {
 export default async function shells(app: FastifyInstance, { shells: host, projects, streams }: ShellsOptions) {
   app.get<ForProject>(
     '',
-    { schema: { params: ProjectParams, response: { 200: ShellListReply } } },
+    {
+      schema: {
+        tags,
+        operationId: 'listShells',
+        summary: 'List shells',
+        params: ProjectParams,
+        response: { 200: ShellListReply },
+      },
+    },
     async ({ params }) => ({ shells: host.list(params.projectId) }),
   )
 
   app.post<ForProject & { Body: CreateShell }>(
     '',
-    { schema: { params: ProjectParams, body: CreateShell, response: { 201: ShellReply } } },
+    {
+      schema: {
+        tags,
+        operationId: 'createShell',
+        summary: 'Open a shell',
+        params: ProjectParams,
+        body: CreateShell,
+        response: { 201: ShellReply },
+      },
+    },
     async ({ params, body, audit }, reply) => {
       audit.action('shell.create')
       const shell = await host.create(projects.get(params.projectId), body)
@@ -39,13 +65,30 @@ export default async function shells(app: FastifyInstance, { shells: host, proje
 
   app.get<ForShell>(
     '/:shellId',
-    { schema: { params: ShellParams, response: { 200: ShellReply } } },
+    {
+      schema: {
+        tags,
+        operationId: 'getShell',
+        summary: 'Look at a shell',
+        params: ShellParams,
+        response: { 200: ShellReply },
+      },
+    },
     async ({ params }) => ({ shell: host.get(params) }),
   )
 
   app.delete<ForShell>(
     '/:shellId',
-    { schema: { params: ShellParams, response: { 200: ShellReply } } },
+    {
+      schema: {
+        tags,
+        operationId: 'endShell',
+        summary: 'End a shell',
+        description: 'Answers when it has ended: hung up on, and killed if it goes on.',
+        params: ShellParams,
+        response: { 200: ShellReply },
+      },
+    },
     async ({ params, audit }) => {
       audit.action('shell.close')
       return { shell: await host.end(params) }
@@ -55,12 +98,18 @@ export default async function shells(app: FastifyInstance, { shells: host, proje
   app.get<ForShell>(
     '/:shellId/stream',
     {
-      schema: { params: ShellParams },
-      config: { write: true },
+      schema: {
+        tags,
+        operationId: 'streamShell',
+        summary: 'Work in a shell over a WebSocket',
+        description: 'Text that is no frame, and binary frames, are input as they are.',
+        params: ShellParams,
+      },
+      config: { write: true, frames: { client: ShellClientFrame, server: ShellFrame } },
       websocket: true,
-      preHandler: async request => {
+      preHandler: async (request, reply) => {
         host.get(request.params)
-        streams.reserve(request)
+        streams.reserve(request, reply)
         request.audit.action('shell.attach')
       },
     },

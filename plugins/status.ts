@@ -1,4 +1,5 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { Metrics, Status } from '../schemas/status.js'
@@ -42,6 +43,7 @@ const noRuntime: RuntimeCounters = {
   events_seen: 0,
 }
 const sampleMs = 50
+const tags = ['status']
 
 /** How hackd itself is doing. Registered before the other routes, so that it counts the answers of all of them. */
 async function status(app: FastifyInstance, { version, startedAt, gauges, url, runtime }: StatusOptions) {
@@ -59,15 +61,23 @@ async function status(app: FastifyInstance, { version, startedAt, gauges, url, r
   const uptime = () => Date.now() - startedAt.getTime()
   const counters = () => runtime?.counters() ?? noRuntime
 
-  app.get('/v1/status', { schema: { response: { 200: Status } } }, async (): Promise<Status> => {
+  const statusSchema = { tags, operationId: 'getStatus', summary: 'Ask whether hackd is up', response: { 200: Status } }
+  app.get('/v1/status', { schema: statusSchema }, async (): Promise<Status> => {
     return { status: 'ok', version, pid: process.pid, started_at, uptime_ms: uptime(), ...(url && { url: url() }) }
   })
 
-  app.get('/v1/metrics', { schema: { response: { 200: Metrics } } }, async (): Promise<Metrics> => {
+  const metricsSchema = { tags, operationId: 'getMetrics', summary: 'Read the counters', response: { 200: Metrics } }
+  app.get('/v1/metrics', { schema: metricsSchema }, async (): Promise<Metrics> => {
     return { status: 'ok', started_at, uptime_ms: uptime(), ...counters(), streams_active: gauges().streamsActive }
   })
 
-  app.get('/metrics', async (_request, reply) => {
+  const prometheusSchema = {
+    tags,
+    operationId: 'getPrometheusMetrics',
+    summary: 'Read the metrics as Prometheus does',
+    response: { 200: { description: 'The text format 0.0.4.', content: { 'text/plain': { schema: Type.String() } } } },
+  }
+  app.get('/metrics', { schema: prometheusSchema }, async (_request, reply) => {
     const { streamsActive, jobs = {}, shells = {} } = gauges()
     const { refresh_count, refresh_failures, events_seen } = counters()
     reply.type('text/plain; version=0.0.4; charset=utf-8')

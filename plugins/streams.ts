@@ -48,6 +48,7 @@ const malformedMax = 10
 const depthMax = 16
 /** How long a peer may take to answer a close. */
 const closeMs = 2000
+const shuttingDown: StreamEnd = { code: 1001, reason: 'shutting_down' }
 
 /** A stream as the registry sees it, whatever carries it. */
 interface LiveStream {
@@ -74,8 +75,8 @@ export class StreamRegistry {
     return this.#streams.size
   }
 
-  /** Reserves a place, before the upgrade, for as long as the connection lasts. @throws GatewayError too_many_streams */
-  reserve(request: FastifyRequest): void {
+  /** Reserves a place, before the upgrade, for as long as the answer lasts. @throws GatewayError too_many_streams */
+  reserve(request: FastifyRequest, reply: FastifyReply): void {
     if (this.#closing) throw new GatewayError('shutting_down')
     const { total, perToken } = this.#options.config.current.gateway.maxStreams
     const { actor } = request
@@ -86,7 +87,15 @@ export class StreamRegistry {
       if (this.#reserved.size >= total || own.length >= perToken) throw new GatewayError('too_many_streams')
     }
     this.#reserved.set(request, actor)
-    request.raw.socket.once('close', () => this.#reserved.delete(request))
+    const { socket } = request.raw
+    // An answer ends before its connection does, which may bear many more; after an upgrade they end together.
+    const release = () => {
+      this.#reserved.delete(request)
+      socket.off('close', release)
+      reply.raw.off('close', release)
+    }
+    socket.once('close', release)
+    reply.raw.once('close', release)
   }
 
   /** Serves an open socket until either side ends it. Listeners are attached before anything is awaited. */
@@ -103,13 +112,16 @@ export class StreamRegistry {
     stream.listen(session)
     socket.once('close', () => {
       this.#streams.delete(stream)
-      this.#reserved.delete(request)
       request.audit.finish({ bytesIn: stream.bytesIn, bytesOut: stream.bytesOut })
     })
     // What was true at the handshake may have changed while its intent was put on record.
     this.#recheckOne(stream)
     session.run().then(
-      ({ code, reason }) => stream.close(code, reason),
+      async ({ code, reason }) => {
+        // A slow peer is not cut off from what it was sent last.
+        await stream.flushed
+        await stream.close(code, reason)
+      },
       error => {
         request.log.error({ err: error, requestId: request.id }, 'a stream failed')
         stream.close(1011, 'internal_error')
@@ -127,10 +139,7 @@ export class StreamRegistry {
       ping: () => undefined,
     }
     this.#streams.add(stream)
-    reply.raw.once('close', () => {
-      this.#streams.delete(stream)
-      this.#reserved.delete(request)
-    })
+    reply.raw.once('close', () => this.#streams.delete(stream))
     this.#recheckOne(stream)
   }
 
@@ -140,7 +149,8 @@ export class StreamRegistry {
   }
 
   #recheckOne(stream: LiveStream): void {
-    const refusal = this.#options.access.streamRefusal(stream.actor, stream.scope)
+    const { access } = this.#options
+    const refusal = this.#closing ? shuttingDown : access.streamRefusal(stream.actor, stream.scope)
     if (refusal) stream.close(refusal.code, refusal.reason)
   }
 
@@ -152,7 +162,7 @@ export class StreamRegistry {
   async close(): Promise<void> {
     this.#closing = true
     clearInterval(this.#pings)
-    await Promise.all([...this.#streams].map(stream => stream.close(1001, 'shutting_down')))
+    await Promise.all([...this.#streams].map(stream => stream.close(shuttingDown.code, shuttingDown.reason)))
   }
 }
 
@@ -166,6 +176,7 @@ export class Stream implements LiveStream {
   readonly #abort = new AbortController()
   #heard = performance.now()
   #malformed = 0
+  #flushed: Promise<void> = Promise.resolve()
   #untaken = 0
   #closed: Promise<void> | undefined
 
@@ -195,11 +206,16 @@ export class Stream implements LiveStream {
   }
 
   /** Sends a text frame; waits while too much of what was sent before is still here. */
-  async send(frame: string | Buffer): Promise<void> {
+  async send(frame: string | Uint8Array): Promise<void> {
     if (this.#socket.readyState !== this.#socket.OPEN) return
-    this.bytesOut += frame.length
-    const taken = new Promise<void>(resolve => this.#socket.send(frame, { binary: false }, () => resolve()))
-    if (this.#socket.bufferedAmount > sendBufferBytes) await taken
+    this.bytesOut += Buffer.byteLength(frame)
+    this.#flushed = new Promise(resolve => this.#socket.send(frame, { binary: false }, () => resolve()))
+    if (this.#socket.bufferedAmount > sendBufferBytes) await this.#flushed
+  }
+
+  /** Resolves when the system has taken all that was sent, or the socket is gone. */
+  get flushed(): Promise<void> {
+    return this.#flushed
   }
 
   /** Begins the closing handshake, once; a peer that does not answer is cut off. */

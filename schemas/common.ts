@@ -15,12 +15,19 @@ export const literals = <const T extends string[]>(...values: T) =>
 /** The body of every failure. `error` is a code of src/errors.ts. */
 export const Failure = Type.Object(
   {
-    error: Type.String({ description: 'A stable code, one of those in src/errors.ts.' }),
+    error: Type.String({ description: 'A stable code: each response lists those that it can bear.' }),
     message: Type.String({ description: 'What happened, and what to do about it.' }),
   },
   { title: 'Failure' },
 )
 export type Failure = Static<typeof Failure>
+
+/** An answer of bytes as they are, and its headers. */
+export const rawBytes = (description: string, headers: Record<string, TSchema> = {}) => ({
+  description,
+  headers,
+  content: { 'application/octet-stream': { schema: Type.String({ format: 'binary' }) } },
+})
 
 export const ProjectParams = Type.Object({ projectId: Type.String() })
 export type ProjectParams = Static<typeof ProjectParams>

@@ -1,5 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { literals, ProjectParams, Timestamp } from './common.js'
+import { literals, ProjectParams, rawBytes, Timestamp } from './common.js'
 
 /** Moves forward only: queued → starting → running (⇄ awaiting_input) → completed | failed | cancelled. */
 export const JobStatus = literals('queued', 'starting', 'running', 'awaiting_input', 'completed', 'failed', 'cancelled')
@@ -82,6 +82,18 @@ export const CreateJob = Type.Object(
       Type.Boolean({ default: false, description: 'Keep an input open for POST …/input; else /dev/null.' }),
     ),
     label: Type.Optional(Type.String({ maxLength: 200 })),
+    docker: Type.Optional(
+      Type.Object(
+        {
+          service: Type.Optional(Type.String({ minLength: 1, description: 'Run in the container of this service.' })),
+          image: Type.Optional(
+            Type.String({ minLength: 1, description: 'Run in a fresh container, with the project at its own path.' }),
+          ),
+          pull: Type.Optional(Type.Boolean({ description: 'Pull the image first.' })),
+        },
+        { additionalProperties: false, description: 'For the runner `docker`: either a service or an image.' },
+      ),
+    ),
   },
   { title: 'CreateJob' },
 )
@@ -106,6 +118,19 @@ export const LogsQuery = Type.Object({
   follow: Type.Boolean({ default: false, description: 'Stay open until the job ends.' }),
 })
 export type LogsQuery = Static<typeof LogsQuery>
+
+export const LogHeaders = Type.Object({
+  range: Type.Optional(Type.String({ description: 'One range, as in `bytes=0-1023`; ignored with `follow`.' })),
+})
+
+const rangeUnit = Type.Literal('bytes')
+export const LogReplies = {
+  200: rawBytes('The log, as it was written: stdout and stderr in one.', { 'Accept-Ranges': rangeUnit }),
+  206: rawBytes('The range that was asked for.', {
+    'Accept-Ranges': rangeUnit,
+    'Content-Range': Type.String({ description: 'As in `bytes 0-1023/4096`.' }),
+  }),
+}
 
 export const EventsQuery = Type.Object({
   from: Type.Integer({ minimum: 0, default: 0, description: 'Exclusive: events after this seq.' }),

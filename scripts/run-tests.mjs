@@ -12,7 +12,7 @@ const files = readdirSync('dist/test', { recursive: true })
 if (files.length === 0) throw new Error('there is no such test; build first: npm run build')
 const result = spawnSync(
   process.execPath,
-  ['--test', '--test-reporter=spec', `--test-concurrency=${availableParallelism()}`, ...files],
+  ['--test', '--test-reporter=spec', '--test-timeout=300000', `--test-concurrency=${availableParallelism()}`, ...files],
   { stdio: 'inherit' },
 )
 process.exit(result.status ?? 1)

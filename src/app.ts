@@ -41,7 +41,8 @@ export async function buildApp(services: Services, { door, url }: AppOptions): P
     trustProxy: config.current.gateway.trustProxy ? ['loopback', 'linklocal', 'uniquelocal'] : false,
     bodyLimit,
     requestTimeout,
-    http: { headersTimeout, connectionsCheckingInterval, requireHostHeader: false },
+    // keepAlive: a peer that is gone without a word is noticed, also while a log that is followed says nothing.
+    http: { headersTimeout, connectionsCheckingInterval, requireHostHeader: false, keepAlive: true },
     return503OnClosing: false,
     rewriteUrl: ({ url = '/' }) => (isDecodable(url) ? url : '/'),
     routerOptions: { maxParamLength },

@@ -1,6 +1,7 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=4
 import { hostname } from 'node:os'
-import { startDaemon } from './daemon.js'
+import type { Logger } from 'pino'
+import { type Started, startDaemon } from './daemon.js'
 import { FlagError, helpText, parseFlags } from './flags.js'
 import { locateHome } from './home.js'
 import { openLog } from './log.js'
@@ -12,7 +13,8 @@ async function main(): Promise<void> {
   if (flags.help) return void process.stdout.write(helpText)
   if (flags.version) return void process.stdout.write(`hackd ${version}\n`)
   const log = openLog(flags.logLevel, process.stderr.isTTY === true)
-  const started = await startDaemon({
+  endOnFaults(log)
+  const starting = startDaemon({
     home: locateHome(flags.home, process.env),
     bind: flags.bind,
     port: flags.port,
@@ -22,25 +24,34 @@ async function main(): Promise<void> {
     environment: process.env,
     announce: line => process.stdout.write(`${line}\n`),
   })
-  if ('problem' in started) {
-    process.stderr.write(`hackd: ${started.problem}\n`)
-    process.exitCode = started.exitCode
-    return
-  }
+  // Before it is ready: whoever reads that line may send one at once.
+  endOnSignals(starting, log)
+  const started = await starting
+  if ('daemon' in started) return
+  process.stderr.write(`hackd: ${started.problem}\n`)
+  process.exitCode = started.exitCode
+}
+
+function endOnSignals(starting: Promise<Started>, log: Logger): void {
   let signals = 0
+  const end = async (signal: NodeJS.Signals) => {
+    // A second signal is somebody in a hurry. Jobs run on either way.
+    if (++signals > 1) process.exit(1)
+    log.info({ signal }, 'stopping')
+    const started = await starting
+    if ('daemon' in started) await started.daemon.close()
+    process.exit(process.exitCode ?? 0)
+  }
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
-    process.on(signal, () => {
-      // A second signal is somebody in a hurry. Jobs run on either way.
-      if (++signals > 1) process.exit(1)
-      log.info({ signal }, 'stopping')
-      started.daemon.close().then(
-        () => process.exit(0),
-        error => {
-          log.fatal({ err: error }, 'could not stop cleanly')
-          process.exit(1)
-        },
-      )
-    })
+    process.on(signal, () =>
+      end(signal).catch(error => {
+        log.fatal({ err: error }, 'could not stop cleanly')
+        process.exit(1)
+      }),
+    )
+}
+
+function endOnFaults(log: Logger): void {
   for (const event of ['uncaughtException', 'unhandledRejection'] as const)
     process.on(event, error => {
       log.fatal({ err: error }, 'a fault in hackd; it ends, and its jobs run on')

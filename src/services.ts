@@ -10,6 +10,7 @@ import { TokenStore } from './auth/token-store.js'
 import { Verifier } from './auth/verifier.js'
 import { LiveConfig } from './config.js'
 import type { Home } from './home.js'
+import { DockerRunner } from './jobs/runners/docker.js'
 import { GenericRunner } from './jobs/runners/generic.js'
 import { Supervisor } from './jobs/supervisor.js'
 import { childEnvironment } from './processes/environment.js'
@@ -17,6 +18,7 @@ import { ProjectViews } from './projects/project-view.js'
 import { ProjectRegistry } from './projects/registry.js'
 import { isPresent } from './projects/repository-file.js'
 import { ComposeViews } from './runtime/compose-views.js'
+import { ContainerEnds } from './runtime/container-ends.js'
 import { type Discovery, Runtime } from './runtime/runtime.js'
 import { ServiceLogs } from './runtime/service-logs.js'
 import { ShellHost } from './shells/shell-host.js'
@@ -69,12 +71,21 @@ export async function startServices(options: ServicesOptions): Promise<Services>
   const projects = new ProjectRegistry(home, report)
   const access = new Access(config, tokens, projects)
   const audit = new AuditLog(home.audit, () => config.current.audit, report)
+  const endpoint = { configured: config.current.runtime.dockerHost, environment }
+  const inherited = childEnvironment(environment)
+  const beside = new GenericRunner(environment.PATH)
+  const inContainers = new DockerRunner({
+    beside,
+    ends: new ContainerEnds(endpoint),
+    environment: inherited,
+    dockerHost: endpoint.configured,
+  })
   const supervisor = new Supervisor({
     root: home.jobs,
     config,
     projects,
-    runners: [new GenericRunner(environment.PATH)],
-    environment: childEnvironment(environment),
+    runners: [beside, inContainers],
+    environment: inherited,
     report,
   })
   await supervisor.start()
@@ -83,7 +94,7 @@ export async function startServices(options: ServicesOptions): Promise<Services>
     limits: () => ({ ...config.current.shells, graceMs: config.current.supervisor.cancelGraceMs }),
   })
   const runtime = new Runtime({
-    endpoint: { configured: config.current.runtime.dockerHost, environment },
+    endpoint,
     report: message => log.info(message),
     discovered: found => void registerFound(projects, found).catch(error => report((error as Error).message)),
   })

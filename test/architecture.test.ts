@@ -8,14 +8,21 @@ const storage = ['src/storage', 'src/processes', 'src/errors.ts', 'schemas', 'sr
 const allowed: Record<string, string[]> = {
   schemas: ['schemas'],
   'src/errors.ts': [],
-  'src/processes': ['src/processes'],
+  'src/processes': ['src/processes', 'src/errors.ts'],
   'src/storage': ['src/storage', 'src/processes', 'src/errors.ts'],
   'src/home.ts': ['src/storage'],
   'src/config.ts': ['src/storage', 'src/errors.ts'],
   'src/auth': ['src/auth', ...storage, 'type:src/config.ts', 'type:src/projects'],
   'src/audit': ['src/audit', ...storage, 'type:src/config.ts'],
   'src/projects': ['src/projects', ...storage, 'type:src/config.ts'],
-  'src/jobs': ['src/jobs', 'src/projects/working-directory.ts', ...storage, 'type:src/config.ts', 'type:src/projects'],
+  'src/jobs': [
+    'src/jobs',
+    'src/projects/working-directory.ts',
+    ...storage,
+    'type:src/config.ts',
+    'type:src/projects',
+    'type:src/runtime',
+  ],
   'src/shells': [
     'src/shells',
     'src/projects/working-directory.ts',
@@ -26,6 +33,8 @@ const allowed: Record<string, string[]> = {
   'src/runtime': ['src/runtime', ...storage, 'type:src/config.ts', 'type:src/projects'],
   'src/client': ['src/client', 'type:schemas'],
   plugins: ['schemas', 'src/errors.ts', 'plugins/streams.ts', 'type:src'],
+  'plugins/docs.ts': ['plugins/docs', 'schemas', 'src/errors.ts', 'type:src'],
+  'plugins/docs': ['plugins/docs', 'schemas', 'src/errors.ts'],
   'src/app.ts': ['plugins', 'schemas', 'src/errors.ts', 'type:src'],
   'src/services.ts': ['src'],
   'src/main.ts': ['src'],
@@ -90,10 +99,10 @@ test('the domain knows no Fastify, and the schemas know TypeBox only', () => {
   assert.deepEqual(wrong, [])
 })
 
-test('only main.ts of the daemon reads the process environment and arguments', () => {
+test('only main programs read the process environment and arguments', () => {
   const readers = ['plugins', 'src']
     .flatMap(sources)
-    .filter(file => !/^src\/(cli|console|client|main\.ts)/.test(file))
+    .filter(file => !/^src\/(cli|console|client|main\.ts|runtime\/container-program\.ts)/.test(file))
     .filter(file => /process\.(env|argv)\b/.test(readFileSync(file, 'utf8')))
   assert.deepEqual(readers, [])
 })

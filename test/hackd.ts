@@ -9,6 +9,7 @@ import type { CreateJob, JobFrame, JobMeta } from '../schemas/jobs.js'
 import type { CreateShell, ShellMeta } from '../schemas/shells.js'
 import { createToken, type TokenRequest } from '../src/auth/token-file.js'
 import { type Home, homeAt, prepareHome } from '../src/home.js'
+import { nodeOptions } from '../src/node-options.js'
 import { registerProject, setEnabled } from '../src/projects/project-file.js'
 import { replaceJson } from '../src/storage/atomic-file.js'
 import { eventually } from './eventually.js'
@@ -64,11 +65,15 @@ export class Hackd {
 
   /** Starts it, again after a stop or a kill, and waits until it listens. */
   async start(...flags: string[]): Promise<void> {
-    const child = spawn(process.execPath, [program, '--home', this.home.root, '--port', '0', ...flags], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      // No engine of this machine, unless the config names one: what runs on it is none of a test's business.
-      env: { ...process.env, DOCKER_HOST: 'unix:///nowhere/docker.sock' },
-    })
+    const child = spawn(
+      process.execPath,
+      [...nodeOptions, program, '--home', this.home.root, '--port', '0', ...flags],
+      {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        // No engine of this machine, unless the config names one: what runs on it is none of a test's business.
+        env: { ...process.env, DOCKER_HOST: 'unix:///nowhere/docker.sock' },
+      },
+    )
     this.child = child
     child.stderr.setEncoding('utf8').on('data', text => {
       this.log += text

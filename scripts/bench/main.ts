@@ -4,6 +4,8 @@ import { followers } from './followers.js'
 import { jobRate } from './job-rate.js'
 import { logLatency } from './log-latency.js'
 import { logVolume } from './log-volume.js'
+import { projects } from './projects.js'
+import { runtimeLatency } from './runtime-latency.js'
 import type { Row, Scenario } from './scenario.js'
 import { shellAttach } from './shell-attach.js'
 import { shellEcho } from './shell-echo.js'
@@ -21,6 +23,8 @@ const scenarios: Scenario[] = [
   jobRate,
   followers,
   startUp,
+  projects,
+  runtimeLatency,
   shellOutput,
   shellEcho,
   shellViewers,

@@ -22,7 +22,7 @@ export function chainHash(line: Uint8Array): string {
 }
 
 /**
- * An entry as it will stand in the log, but for its link: `chain` adds that when its turn has come. Written out by hand,
+ * An entry as it will stand in the log, but for its link: a batch adds that when its turn has come. Written out by hand,
  * since this is a good part of what a request costs.
  */
 export function auditText(record: AuditRecord): string {
@@ -40,21 +40,6 @@ export function auditText(record: AuditRecord): string {
   json += number('bytesIn', record.bytesIn)
   json += number('bytesOut', record.bytesOut)
   return json + number('count', record.count)
-}
-
-const linkBytes = ',"prev":""}\n'.length + chainStart.length
-
-/** The finished lines of some entries, and what the line after them has to bear. Entries are ASCII: a character is a byte. */
-export function chain(texts: string[], prev: string): { lines: Buffer; prev: string } {
-  const lines = Buffer.allocUnsafe(texts.reduce((sum, text) => sum + text.length + linkBytes, 0))
-  let link = prev
-  let start = 0
-  for (const text of texts) {
-    const end = start + lines.write(`${text},"prev":"${link}"}\n`, start, 'latin1')
-    link = chainHash(lines.subarray(start, end - 1))
-    start = end
-  }
-  return { lines, prev: link }
 }
 
 function text(name: string, value: string | undefined): string {

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Status } from '../../schemas/status.js'
 import { type Home, prepareHome } from '../home.js'
+import { nodeOptions } from '../node-options.js'
 import { isAlive, type ProcessIdentity } from '../processes/identity.js'
 import { lockOwner } from '../storage/lock-file.js'
 import { openPrivate } from '../storage/private-file.js'
@@ -49,7 +50,7 @@ export async function startDaemon(home: Home, flags: string[]): Promise<RunningD
   const log = await openPrivate(home.log, 'a')
   const logStart = await sizeOf(home.log)
   try {
-    const child = spawn(process.execPath, [hackd, '--home', home.root, ...flags], {
+    const child = spawn(process.execPath, [...nodeOptions, hackd, '--home', home.root, ...flags], {
       detached: true,
       stdio: ['ignore', log.fd, log.fd],
       cwd: home.root,

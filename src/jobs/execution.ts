@@ -22,6 +22,8 @@ export interface ExecutionOptions {
 /** Takes one job from its start, or from what an earlier hackd left of it, to its end. */
 export class Execution {
   readonly job: Job
+  /** Resolves when the start of the job is on record, or when it never began. Never rejects. */
+  readonly begun: Promise<unknown>
   /** Resolves when the job is over and on record. Never rejects. */
   readonly finished: Promise<void>
   readonly #options: ExecutionOptions
@@ -38,6 +40,9 @@ export class Execution {
     this.job = job
     this.#options = options
     this.#run = run(this).catch(error => failedRun(startFailure(error)))
+    this.begun = this.#run.then(({ started, ended }) =>
+      Promise.race([started.then(it => this.#started(it.pid)), ended]),
+    )
     this.finished = this.#follow()
   }
 
@@ -66,18 +71,20 @@ export class Execution {
 
   #spec(): RunSpec {
     const { folder, request, meta } = this.job
+    const ownEnvironment = {
+      ...request.environment,
+      HACK_JOB_ID: meta.jobId,
+      HACK_PROJECT_ID: meta.projectId ?? '',
+      HACK_JOB_EVENTS: folder.ownEvents,
+    }
     return {
       jobId: meta.jobId,
       folder,
       command: meta.command ?? [],
       cwd: meta.cwd ?? '/',
-      environment: {
-        ...this.#options.environment,
-        ...request.environment,
-        HACK_JOB_ID: meta.jobId,
-        HACK_PROJECT_ID: meta.projectId ?? '',
-        HACK_JOB_EVENTS: folder.ownEvents,
-      },
+      environment: { ...this.#options.environment, ...ownEnvironment },
+      ownEnvironment,
+      ...(request.container && { container: request.container }),
       stdin: request.stdin,
       logsMaxBytes: this.#options.logsMaxBytes,
       graceMs: this.#options.graceMs(),
@@ -88,12 +95,11 @@ export class Execution {
     const run = await this.#run
     const recorded = (await this.job.events()).filter(event => isOwnType(event.type)).length
     // The command may speak before its start is known here: what it says comes after.
-    const begun = Promise.race([run.started.then(({ pid }) => this.#started(pid)), run.ended])
     this.#ownEvents = new OwnEvents(this.job.folder.ownEvents, recorded, async event => {
-      await begun
+      await this.begun
       await this.#record(event)
     })
-    void begun.then(() => this.#ownEvents?.read())
+    void this.begun.then(() => this.#ownEvents?.read())
     if (this.job.meta.startedAt) this.#armDeadline()
     if (this.#ending) this.#insist(this.#ending.why)
     const end = await run.ended

@@ -1,4 +1,4 @@
-import { lstatSync, readFileSync } from 'node:fs'
+import { existsSync, lstatSync, readFileSync } from 'node:fs'
 import { type FileHandle, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Static, Type } from '@sinclair/typebox'
@@ -9,6 +9,7 @@ import { JobEvent, JobMeta } from '../../schemas/jobs.js'
 import { readJson, replaceJson } from '../storage/atomic-file.js'
 import { type Lines, openLines, readLines } from '../storage/jsonl.js'
 import { makePrivateFolder, writePrivate } from '../storage/private-file.js'
+import { ContainerTarget } from './container-target.js'
 
 /** What was asked for beyond what JobMeta shows. */
 export const JobRequest = Type.Object({
@@ -17,6 +18,7 @@ export const JobRequest = Type.Object({
   timeoutMs: Type.Optional(Type.Integer()),
   /** Asked for through the admin socket: runs whatever `allowWrites` says. */
   local: Type.Boolean(),
+  container: Type.Optional(ContainerTarget),
 })
 export type JobRequest = Static<typeof JobRequest>
 
@@ -31,8 +33,8 @@ export type Ending = Static<typeof Ending>
 /** What a job asks for that asks for nothing in particular; it is not written down. */
 export const plainRequest: JobRequest = { environment: {}, stdin: false, local: false }
 
-function isPlain({ environment, stdin, timeoutMs, local }: JobRequest): boolean {
-  return Object.keys(environment).length === 0 && !stdin && !local && timeoutMs === undefined
+function isPlain({ environment, stdin, timeoutMs, local, container }: JobRequest): boolean {
+  return !container && Object.keys(environment).length === 0 && !stdin && !local && timeoutMs === undefined
 }
 
 /** Events in the order of their seq: one that is out of it was written twice, or is damaged. */
@@ -68,6 +70,10 @@ export class JobFolder {
   /** The FIFO that is the job's input. */
   get input(): string {
     return join(this.path, 'input')
+  }
+  /** What the program that runs a container for the job has to know; it removes it once read. */
+  get task(): string {
+    return join(this.path, 'task.json')
   }
   get #meta(): string {
     return join(this.path, 'meta.json')
@@ -117,6 +123,7 @@ export class JobFolder {
 
   /** Synchronous, like loadMeta. Undefined when the job was made without a key. */
   loadMark(): IdempotencyMark | undefined {
+    if (!existsSync(this.#mark)) return undefined
     try {
       const mark: unknown = JSON.parse(readFileSync(this.#mark, 'utf8'))
       return Value.Check(IdempotencyMark, mark) ? mark : undefined

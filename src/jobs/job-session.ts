@@ -13,7 +13,7 @@ export interface SessionSource {
 /** What a session needs of its connection. */
 export interface SessionPeer {
   /** Resolves when the peer has taken enough of what was sent for more to be made. */
-  send(frame: string): Promise<void>
+  send(frame: Uint8Array): Promise<void>
   /** Aborts when the connection is over. */
   readonly signal: AbortSignal
 }
@@ -27,7 +27,7 @@ export interface SessionEnd {
 const heartbeatMs = 5000
 
 /** Followers at the same place are given the same chunk: it is encoded once. */
-const encoded = new WeakMap<Buffer, string>()
+const encoded = new WeakMap<Buffer, Buffer>()
 
 /** One client's stream of one job (contract of …/jobs/:jobId/stream). It knows frames, and no sockets. */
 export class JobSession {
@@ -115,7 +115,7 @@ export class JobSession {
     }
   }
 
-  #frameOf(item: FeedItem): string {
+  #frameOf(item: FeedItem): Buffer {
     if (item.kind === 'event') {
       this.#eventsSeq = item.event.seq
       return encode({ type: 'event', seq: item.event.seq, event: item.event })
@@ -142,6 +142,6 @@ export class JobSession {
   }
 }
 
-function encode(frame: JobFrame): string {
-  return JSON.stringify(frame)
+function encode(frame: JobFrame): Buffer {
+  return Buffer.from(JSON.stringify(frame))
 }

@@ -62,7 +62,7 @@ export class LogFollower {
   async read(offset: number): Promise<Buffer> {
     const last = this.#last
     if (last?.offset === offset) return last.chunk
-    const chunk = this.#readFile(offset)
+    const chunk = this.readNow(offset)
     this.#last = { offset, chunk }
     try {
       const bytes = await chunk
@@ -76,7 +76,8 @@ export class LogFollower {
     return chunk
   }
 
-  async #readFile(offset: number): Promise<Buffer> {
+  /** The same, and never a read that began earlier. */
+  async readNow(offset: number): Promise<Buffer> {
     const buffer = Buffer.allocUnsafe(chunkBytes)
     const { bytesRead } = await (await this.#open()).read(buffer, 0, chunkBytes, offset)
     // A short chunk is copied, so that a slow follower holds on to its bytes only.

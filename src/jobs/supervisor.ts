@@ -3,11 +3,12 @@ import type { Config } from '../config.js'
 import { GatewayError } from '../errors.js'
 import { resolveWorkingDirectory } from '../projects/working-directory.js'
 import { type ByteRange, resolveRange } from './byte-range.js'
+import { containerTarget } from './container-target.js'
 import { Execution } from './execution.js'
 import { bodyDigest, IdempotencyKeys } from './idempotency.js'
 import { isOver, Job, type JobRecord } from './job.js'
 import { type FeedItem, type FeedStart, followJob, logSize, readLog } from './job-feed.js'
-import type { IdempotencyMark } from './job-folder.js'
+import type { IdempotencyMark, JobRequest } from './job-folder.js'
 import { JobIds } from './job-id.js'
 import { JobQueue } from './job-queue.js'
 import { JobSession, type SessionPeer, type SessionSource } from './job-session.js'
@@ -117,12 +118,13 @@ export class Supervisor {
         'unknown_runner',
         `There is no runner "${runner}". Known: ${[...this.#runners.keys()].join(', ')}.`,
       )
+    const container = containerTarget(body, project)
     const cwd = await resolveWorkingDirectory(project.repoRoot, body.cwd)
     const { maxQueuedJobs } = this.#options.config.current.supervisor
     if (this.#queue.waiting >= maxQueuedJobs)
       throw new GatewayError(
         'queue_full',
-        `${maxQueuedJobs} jobs are waiting (supervisor.maxQueuedJobs). Try again later.`,
+        `The queue is full: it holds ${maxQueuedJobs} (supervisor.maxQueuedJobs). Try again later.`,
       )
     const jobId = this.#ids.next()
     const now = new Date().toISOString()
@@ -140,7 +142,9 @@ export class Supervisor {
       ...(body.label === undefined ? {} : { label: body.label }),
     }
     const { env = {}, stdin = false, timeoutMs } = body
-    const request = { environment: env, stdin, local: by.local, ...(timeoutMs === undefined ? {} : { timeoutMs }) }
+    const request: JobRequest = { environment: env, stdin, local: by.local }
+    if (timeoutMs !== undefined) request.timeoutMs = timeoutMs
+    if (container) request.container = container
     const job = new Job(this.#table.folder(project.id, jobId), request, meta, this.#options.report)
     await job.create(mark)
     this.#table.add(job)
@@ -175,8 +179,10 @@ export class Supervisor {
 
   async input(projectId: string, jobId: string, { data, eof = false }: JobInput): Promise<JobMeta> {
     const job = this.#live(projectId, jobId)
-    const { status } = job.meta
     const execution = this.#executions.get(job)
+    // Who has read its output knows that it runs, though that may not be on record yet.
+    await execution?.begun
+    const { status } = job.meta
     if (!execution || (status !== 'running' && status !== 'awaiting_input'))
       throw new GatewayError('job_not_running', `The job is ${status}.`)
     await execution.input(Buffer.from(data), eof)

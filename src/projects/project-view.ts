@@ -16,13 +16,20 @@ export interface RuntimeSource {
   /** How long ago the engine was last heard; null when never. */
   ageMs(): number | null
   runtimeOf(project: Project): ProjectRuntime
+  /** The Compose projects that no registered project owns. */
+  unowned(): RuntimeProject[]
 }
 
 /** Who asks: a token may be confined to some projects, the local user sees all. */
 export type Viewer = { kind: 'token'; projects?: string[] | undefined } | { kind: 'local' }
 
 export function maySee(viewer: Viewer, projectId: string): boolean {
-  return viewer.kind === 'local' || viewer.projects === undefined || viewer.projects.includes(projectId)
+  return confinement(viewer)?.includes(projectId) ?? true
+}
+
+/** The projects that the viewer is confined to, if any. */
+function confinement(viewer: Viewer): string[] | undefined {
+  return viewer.kind === 'token' ? viewer.projects : undefined
 }
 
 const nothingRuns: ProjectRuntime = { runtime: null, branches: [], known: true }
@@ -42,6 +49,22 @@ export function viewProject(project: Project, running: ProjectRuntime = nothingR
   }
 }
 
+/** What runs on this machine without being registered. */
+function viewUnregistered(runtime: RuntimeProject): ProjectView {
+  return {
+    project_id: null,
+    name: runtime.project,
+    dev_host: null,
+    repo_root: null,
+    project_dir: runtime.working_dir,
+    defined_services: null,
+    runtime,
+    branch_runtime: [],
+    kind: 'unregistered',
+    status: 'unregistered',
+  }
+}
+
 function statusOf(project: Project, { runtime, known }: ProjectRuntime): ProjectView['status'] {
   if (!project.present || !known) return 'missing'
   const containers = runtime?.services.flatMap(service => service.containers) ?? []
@@ -58,19 +81,23 @@ export interface ProjectViewsOptions {
 /** The projects as clients see them. Answers from memory. */
 export class ProjectViews {
   readonly #options: ProjectViewsOptions
-  readonly #belowHome: string
+  /** The home as it was given, which is how Compose may name it, and as it is. */
+  readonly #homes: string[]
 
   constructor(options: ProjectViewsOptions) {
     this.#options = options
-    this.#belowHome = `${resolved(options.homeRoot)}${sep}`
+    this.#homes = [options.homeRoot, resolved(options.homeRoot)].map(path => `${path}${sep}`)
   }
 
-  /** Enabled projects inside the viewer's own, one whose folder is gone included: it is listed as missing. */
+  /**
+   * Enabled projects inside the viewer's own, one whose folder is gone included: it is listed as missing. With
+   * `include_global` also what runs from below the home, registered or not, as long as the viewer is not confined.
+   */
   list(query: ProjectsQuery, viewer: Viewer): ProjectList {
     const { registry, runtime } = this.#options
     const projects = registry.list().filter(project => {
       if (!isServed(project) && !(project.enabledAt !== undefined && !project.present)) return false
-      if (!query.include_global && project.projectDir.startsWith(this.#belowHome)) return false
+      if (!query.include_global && this.#isGlobal(project.projectDir)) return false
       return maySee(viewer, project.id) && (query.filter === undefined || query.filter === project.name)
     })
     return {
@@ -79,8 +106,23 @@ export class ProjectViews {
       include_global: query.include_global,
       include_unregistered: false,
       ...(runtime && { cache_age_ms: runtime.ageMs() }),
-      projects: projects.map(project => viewProject(project, runtime?.runtimeOf(project))),
+      projects: [
+        ...projects.map(project => viewProject(project, runtime?.runtimeOf(project))),
+        ...(query.include_global && !confinement(viewer) ? this.#global(query).map(viewUnregistered) : []),
+      ],
     }
+  }
+
+  #global({ filter }: ProjectsQuery): RuntimeProject[] {
+    const unowned = this.#options.runtime?.unowned() ?? []
+    return unowned.filter(
+      ({ project, working_dir }) =>
+        working_dir !== null && this.#isGlobal(working_dir) && (filter === undefined || filter === project),
+    )
+  }
+
+  #isGlobal(path: string): boolean {
+    return this.#homes.some(home => path.startsWith(home))
   }
 }
 

@@ -35,6 +35,11 @@ export class ComposeViews {
     return { runtime: this.#runtime.project(name), branches, known: this.#runtime.isKnown }
   }
 
+  unowned(): RuntimeProject[] {
+    const projects = this.#projects.list()
+    return [...this.#runtime.projects()].filter(({ project }) => !ownerOf(project, projects))
+  }
+
   /** @throws GatewayError `project_disabled`, `runtime_unavailable` */
   ps(query: PsQuery, canSee: (projectId: string) => boolean): PsReply {
     const projects = this.#projects.list()

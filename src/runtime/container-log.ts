@@ -73,6 +73,8 @@ async function* completed(
     // The container has been removed: what there was of it has been passed on.
     return
   }
+  // It may begin before what a log that begins at its last lines has passed on.
+  if (seen.length > 0 && seen.length <= end.length && end.subarray(-seen.length).equals(seen)) return
   const unseen = end.subarray(overlap(seen, end))
   if (unseen.length > 0 && unseen.at(-1) !== newline) yield unseen
 }

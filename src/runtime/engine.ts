@@ -1,7 +1,9 @@
+import { access } from 'node:fs/promises'
 import { Agent } from 'node:http'
 import { Agent as SecureAgent } from 'node:https'
 import { addAbortSignal, type Readable } from 'node:stream'
-import Docker, { type ContainerInfo } from 'dockerode'
+import type Docker from 'dockerode'
+import type { ContainerInfo } from 'dockerode'
 import type { Endpoint } from './endpoint.js'
 import { composeLabels } from './snapshot.js'
 import { SshAgent } from './ssh-agent.js'
@@ -12,14 +14,21 @@ export class Engine {
   readonly #agent: Agent
   readonly #deadlineMs: number
 
-  constructor(endpoint: Endpoint, deadlineMs: number) {
+  private constructor(docker: Docker, agent: Agent, deadlineMs: number) {
+    this.docker = docker
+    this.#agent = agent
+    this.#deadlineMs = deadlineMs
+  }
+
+  /** Where nobody listens, dockerode is not even loaded: it is the largest of hackd's dependencies. @throws ENOENT */
+  static async connect(endpoint: Endpoint, deadlineMs: number): Promise<Engine> {
+    if (endpoint.kind === 'unix') await access(endpoint.path)
+    const { default: DockerClient } = await import('dockerode')
     const { agent, options } = connection(endpoint)
     // Every key is given, since dockerode fills those that are missing from its own look at the environment.
     const unset = { host: undefined, port: undefined, ca: undefined, cert: undefined, key: undefined }
     const settings = { ...unset, ...options, agent, timeout: undefined, pathPrefix: '/', sshOptions: {} }
-    this.docker = new Docker(settings)
-    this.#agent = agent
-    this.#deadlineMs = deadlineMs
+    return new Engine(new DockerClient(settings), agent, deadlineMs)
   }
 
   /** All containers of Compose projects, stopped ones too. */

@@ -5,20 +5,11 @@ import { backOff } from './back-off.js'
 import { type EndpointSources, findEndpoint } from './endpoint.js'
 import { Engine } from './engine.js'
 import { EventFeed } from './event-feed.js'
+import { RefreshSchedule } from './refresh-schedule.js'
 import { type BranchRuntime, isRunning, psItems, type Snapshot, takeSnapshot } from './snapshot.js'
 
-/** Lists are at least this far apart, so that a storm of events costs at most 4 a second. */
-const spacingMs = 250
-/**
- * An engine announces an end before its own lists show it, by some milliseconds or, under load, by more. So an event is given a
- * moment, and what was seen after it is looked at again, twice.
- */
-const settleMs = 30
-const confirmMs = [spacingMs, 2000]
 /** Asked over something older, a list is begun in the background: ages ("Up 5 minutes") must not freeze. */
 const staleMs = 10_000
-/** Without any event or question. */
-const safetyMs = 60_000
 
 export interface RuntimeOptions {
   endpoint: EndpointSources
@@ -53,7 +44,8 @@ export type RuntimeCounters = Pick<
  */
 export class Runtime {
   readonly #options: RuntimeOptions
-  readonly #feed = new EventFeed(() => this.#changed())
+  readonly #schedule = new RefreshSchedule(() => this.#refresh())
+  readonly #feed = new EventFeed(() => this.#schedule.changed())
   readonly #announced = new Set<string>()
   #engine: Engine | undefined
   #snapshot: Snapshot | undefined
@@ -61,19 +53,11 @@ export class Runtime {
   #failures: number | undefined
   #absent = false
   #counters = { count: 0, failures: 0, lastAt: 0 }
-  #timer: NodeJS.Timeout | undefined
-  /** When the timer fires, and before when no list may begin; both as of performance.now(). */
-  #due = Number.POSITIVE_INFINITY
-  #notBefore = 0
-  #listing = false
-  #wanted = false
-  /** When to look again after the next lists, in milliseconds. */
-  #confirmations: number[] = []
   #closed = false
 
   constructor(options: RuntimeOptions) {
     this.#options = options
-    this.#want(0)
+    this.#schedule.want(0)
   }
 
   /** The Compose project of that name; null when it has no containers, or when the engine cannot say. */
@@ -137,7 +121,7 @@ export class Runtime {
 
   close(): void {
     this.#closed = true
-    clearTimeout(this.#timer)
+    this.#schedule.close()
     this.#drop()
   }
 
@@ -148,50 +132,30 @@ export class Runtime {
   }
 
   #look(): Snapshot | undefined {
-    if (this.#snapshot && Date.now() - this.#snapshot.takenAt > staleMs) this.#want(0)
+    if (this.#snapshot && Date.now() - this.#snapshot.takenAt > staleMs) this.#schedule.want(0)
     return this.#snapshot
   }
 
-  #changed(): void {
-    this.#confirmations = [...confirmMs]
-    this.#want(settleMs)
-  }
-
-  /** Sees to it that a list begins within `delayMs`, or as soon after as spacing and back-off allow. */
-  #want(delayMs: number): void {
-    if (this.#closed) return
-    if (this.#listing) {
-      this.#wanted = true
-      return
-    }
-    const due = Math.max(performance.now() + delayMs, this.#notBefore)
-    if (due >= this.#due) return
-    clearTimeout(this.#timer)
-    this.#due = due
-    this.#timer = setTimeout(() => void this.#refresh(), due - performance.now())
-  }
-
-  /** One list, and the next one planned. Never two at a time. */
-  async #refresh(): Promise<void> {
-    this.#due = Number.POSITIVE_INFINITY
-    this.#listing = true
-    this.#wanted = false
-    this.#notBefore = performance.now() + spacingMs
+  /** One list. Returns how long to leave the engine alone after a failure, in milliseconds. */
+  async #refresh(): Promise<number | undefined> {
     this.#counters.lastAt = Date.now()
     this.#counters.count++
     const failure = await this.#list().catch((error: unknown) =>
       error instanceof Error ? error : new Error(String(error)),
     )
-    this.#listing = false
-    if (this.#closed) return this.#drop()
-    if (failure) this.#failed(failure)
-    else this.#succeeded()
-    this.#want(this.#wanted ? settleMs : (this.#confirmations.shift() ?? safetyMs))
+    if (this.#closed) {
+      this.#drop()
+      return undefined
+    }
+    if (failure) return this.#failed(failure)
+    this.#succeeded()
+    return undefined
   }
 
   async #list(): Promise<undefined> {
     const known = this.#engine
-    const engine = known ?? new Engine(await findEndpoint(this.#options.endpoint), this.#options.deadlineMs ?? 5000)
+    const engine =
+      known ?? (await Engine.connect(await findEndpoint(this.#options.endpoint), this.#options.deadlineMs ?? 5000))
     this.#engine = engine
     const takenAt = Date.now()
     this.#snapshot = takeSnapshot(await engine.list(), takenAt)
@@ -204,14 +168,14 @@ export class Runtime {
     this.#announce()
   }
 
-  #failed(error: Error): void {
+  #failed(error: Error): number {
     if (!this.#failures) this.#options.report(`Docker does not answer: ${error.message.trim()}`)
     this.#counters.failures++
     this.#absent = ['ENOENT', 'ECONNREFUSED'].includes(systemCode(error) ?? '')
-    this.#notBefore = performance.now() + backOff(this.#failures ?? 0)
-    this.#failures = (this.#failures ?? 0) + 1
-    this.#wanted = true
+    const failures = this.#failures ?? 0
+    this.#failures = failures + 1
     this.#drop()
+    return backOff(failures)
   }
 
   #drop(): void {

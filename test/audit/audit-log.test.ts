@@ -9,7 +9,7 @@ import { verifyAudit } from '../../src/audit/audit-check.js'
 import type { AuditRecord } from '../../src/audit/audit-line.js'
 import { type AuditLimits, AuditLog } from '../../src/audit/audit-log.js'
 import { GatewayError } from '../../src/errors.js'
-import { until } from '../until.js'
+import { eventually } from '../eventually.js'
 
 const roomy = { maxBytes: 2 ** 26, maxFiles: 5 }
 let serial = 0
@@ -74,7 +74,7 @@ test('lines that nobody waits for are written soon, and all of them at close', a
   const { open, entries } = await setUp(t)
   const log = open()
   log.record(record())
-  await until(async () => (await entries().catch(() => [])).length === 1)
+  await eventually('the file to be followed', async () => (await entries().catch(() => [])).length === 1)
   for (let i = 0; i < 3000; i++) log.record(record())
   await log.close()
   assert.equal((await entries()).length, 3001)

@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test'
 import { HostRules } from '../../src/auth/host-rules.js'
 import { LiveConfig } from '../../src/config.js'
 import { replaceJson } from '../../src/storage/atomic-file.js'
-import { until } from '../until.js'
+import { eventually } from '../eventually.js'
 
 async function rulesFor(t: TestContext, gateway: object) {
   const folder = await mkdtemp(join(tmpdir(), 'hackd-hosts-'))
@@ -60,7 +60,7 @@ test('a host that is listed later is served from then on', async t => {
   const { rules, save } = await rulesFor(t, {})
   assert.ok(!rules.allowsHost('new.example.com'))
   await save({ hosts: ['new.example.com'] })
-  await until(() => rules.allowsHost('new.example.com'))
+  await eventually('the file to be followed', () => rules.allowsHost('new.example.com'))
 })
 
 test('origins: the same host and port, loopback, listed; nothing else', async t => {

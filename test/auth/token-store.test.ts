@@ -9,7 +9,7 @@ import { createToken, listTokens, revokeToken, rotateToken } from '../../src/aut
 import { isTagged, parseToken } from '../../src/auth/token-format.js'
 import { TokenStore } from '../../src/auth/token-store.js'
 import { type Home, homeAt, prepareHome } from '../../src/home.js'
-import { until } from '../until.js'
+import { eventually } from '../eventually.js'
 
 async function temporaryHome(t: TestContext): Promise<Home> {
   const home = homeAt(await mkdtemp(join(tmpdir(), 'hackd-tokens-')))
@@ -72,15 +72,15 @@ test('the store follows the file: created, rotated and revoked tokens', async t 
   let changes = 0
   store.onChange(() => changes++)
   const { id, token } = await createToken(home, {})
-  await until(() => store.usable(id) !== undefined)
+  await eventually('the file to be followed', () => store.usable(id) !== undefined)
   const before = store.usable(id)?.hash
   const rotated = await rotateToken(home, id)
   assert.equal(rotated?.id, id)
   assert.notEqual(rotated?.token, token)
-  await until(() => store.usable(id)?.hash !== before)
+  await eventually('the file to be followed', () => store.usable(id)?.hash !== before)
   const revoked = await revokeToken(home, id)
   assert.ok(revoked?.revokedAt)
-  await until(() => store.usable(id) === undefined)
+  await eventually('the file to be followed', () => store.usable(id) === undefined)
   assert.ok(changes >= 3)
   assert.equal((await revokeToken(home, id))?.revokedAt, revoked.revokedAt)
   assert.equal(await revokeToken(home, '0'.repeat(12)), undefined)
@@ -94,7 +94,7 @@ test('an expiry is announced when it comes', async t => {
   assert.ok(store.usable(id))
   let announced = 0
   store.onChange(() => announced++)
-  await until(() => announced > 0)
+  await eventually('the file to be followed', () => announced > 0)
   assert.equal(store.usable(id), undefined)
 })
 
@@ -104,7 +104,7 @@ test('a damaged file is reported once, and keeps the last good tokens in force',
   const { store, reported } = openStore(t, home)
   const good = await readFile(home.tokens)
   await writeFile(home.tokens, good.subarray(0, good.length >> 1))
-  await until(() => reported.length > 0)
+  await eventually('the file to be followed', () => reported.length > 0)
   assert.match(reported.join(), /not JSON.*last good tokens/s)
   assert.ok(store.usable(id))
   const fresh = openStore(t, home)
@@ -118,7 +118,7 @@ test('a file of version 1 is refused with what to do, and set aside by the first
   const { store, reported } = openStore(t, home)
   assert.match(reported.join(), /version 1.*hack x gateway token-create/s)
   const { id } = await createToken(home, {})
-  await until(() => store.usable(id) !== undefined)
+  await eventually('the file to be followed', () => store.usable(id) !== undefined)
   assert.match(await readFile(`${home.tokens}.v1`, 'utf8'), /"version":1/)
 })
 

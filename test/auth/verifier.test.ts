@@ -12,7 +12,7 @@ import { TokenStore } from '../../src/auth/token-store.js'
 import { Verifier } from '../../src/auth/verifier.js'
 import { homeAt, prepareHome } from '../../src/home.js'
 import { replaceJson } from '../../src/storage/atomic-file.js'
-import { until } from '../until.js'
+import { eventually } from '../eventually.js'
 
 async function setUp(t: TestContext, count = 1) {
   const home = homeAt(await mkdtemp(join(tmpdir(), 'hackd-verifier-')))
@@ -104,7 +104,7 @@ test('the live record decides: revoked and rotated tokens are refused though the
   const old = store.usable(second.id)?.hash
   await revokeToken(home, first.id)
   const renewed = await rotateToken(home, second.id)
-  await until(() => store.usable(second.id)?.hash !== old)
+  await eventually('the file to be followed', () => store.usable(second.id)?.hash !== old)
   assert.equal(verifier.check(first.token), undefined)
   assert.equal(await verifier.check(second.token), undefined)
   assert.ok(await verifier.check(renewed?.token ?? ''))

@@ -169,6 +169,16 @@ test('input reaches a job that has one, until its end is sent', async t => {
   await supervisor.cancel(projectId, deaf.jobId)
 })
 
+test('input may come before the start is on record', async t => {
+  const { supervisor } = await startSupervisor(t)
+  for (let round = 0; round < 10; round++) {
+    const job = await create(supervisor, { command: ['cat'], stdin: true })
+    await supervisor.input(projectId, job.jobId, { data: 'early\n', eof: true })
+    assert.equal((await ended(supervisor, job.jobId)).status, 'completed')
+    assert.equal((await logOf(supervisor, job.jobId)).toString(), 'early\n')
+  }
+})
+
 test('input that is not read waits up to 1 MiB, and is then refused', async t => {
   const { supervisor } = await startSupervisor(t)
   const job = await create(supervisor, { command: ['sleep', '30'], stdin: true })

@@ -9,7 +9,7 @@ import type { AuditEntry } from '../../schemas/audit.js'
 import { verifyAudit } from '../../src/audit/audit-check.js'
 import { createToken } from '../../src/auth/token-file.js'
 import { buildTestApp, type TestAppOptions } from '../build-app.js'
-import { until } from '../until.js'
+import { eventually } from '../eventually.js'
 
 const project = '0123456789ab'
 const base = `/control-plane/projects/${project}`
@@ -61,7 +61,7 @@ test('a read leaves one line, a denial as well', async t => {
   await app.inject({ url: '/v1/status', headers: { host: 'evil.example.com' } })
   await app.inject({ url: '/nowhere', headers: bearer })
   await app.inject({ method: 'POST', url: '/control-plane/projects/other/things', headers: bearer, payload: {} })
-  await until(async () => (await entries()).length === 5)
+  await eventually('the state of the door to change', async () => (await entries()).length === 5)
   const lines = await entries()
   const [read] = lines
   assert.deepEqual(
@@ -98,7 +98,7 @@ test('a write has its intent on disk before it happens, and its result after', a
   const { app, bearer, entries } = await setUp(t)
   const answer = await app.inject({ method: 'POST', url: `${base}/things`, headers: bearer, payload: {} })
   assert.deepEqual(answer.json(), { onDisk: 'intent' })
-  await until(async () => (await entries()).length === 2)
+  await eventually('the state of the door to change', async () => (await entries()).length === 2)
   const [intent, result] = await entries()
   assert.equal(intent?.id, result?.id)
   assert.deepEqual([intent?.phase, intent?.status, intent?.projectId], ['intent', undefined, project])
@@ -117,7 +117,7 @@ test('a write whose intent cannot be persisted does not happen; reads go on; it 
   assert.equal((await app.inject({ url: '/v1/status', headers: bearer })).statusCode, 200)
   await rmdir(services.home.audit)
   assert.equal((await write()).statusCode, 200)
-  await until(async () => (await entries()).length === 4)
+  await eventually('the state of the door to change', async () => (await entries()).length === 4)
   const lines = (await entries()).map(({ phase, method, status }) => `${phase} ${method} ${status ?? ''}`)
   assert.deepEqual(lines, ['result POST 503', 'result GET 200', 'intent POST ', 'result POST 200'])
 })
@@ -133,7 +133,7 @@ test('a stream leaves its intent before the upgrade, and its result with its byt
     ['intent', 'j1', `${base}/jobs/j1/echo?token=[removed]`],
   )
   socket.close()
-  await until(async () => (await entries()).length === 2)
+  await eventually('the state of the door to change', async () => (await entries()).length === 2)
   const [, result] = await entries()
   assert.deepEqual([result?.id, result?.status, result?.bytesIn, result?.bytesOut], [intent?.id, 101, 3, 5])
 })
@@ -145,13 +145,18 @@ test('a client that leaves: a read says so, a write still tells what came of it'
     const socket = connect(port, '127.0.0.1')
     const head = `host: localhost\r\nauthorization: Bearer ${token}\r\ncontent-length: 0\r\n\r\n`
     socket.write(`${method} ${base}/slow HTTP/1.1\r\n${head}`)
-    await until(() => gates.length === count + 1)
+    await eventually('the state of the door to change', () => gates.length === count + 1)
     socket.destroy()
   }
-  await until(async () => (await entries()).some(({ method, status }) => method === 'GET' && status === 499))
-  await until(async () => app.server.connections === 0 || (await connections(app)) === 0)
+  await eventually('the state of the door to change', async () =>
+    (await entries()).some(({ method, status }) => method === 'GET' && status === 499),
+  )
+  await eventually(
+    'the state of the door to change',
+    async () => app.server.connections === 0 || (await connections(app)) === 0,
+  )
   for (const open of gates) open()
-  await until(async () => (await entries()).length === 3)
+  await eventually('the state of the door to change', async () => (await entries()).length === 3)
   const [, intent, result] = await entries()
   assert.deepEqual([intent?.phase, result?.phase, result?.status], ['intent', 'result', 202])
 })
@@ -165,7 +170,7 @@ function connections(app: FastifyInstance): Promise<number> {
 test('GET /v1/audit: a read token sees its own entries, a write token and the owner all', async t => {
   const { app, services, bearer } = await setUp(t)
   const { token: reader, id } = await createToken(services.home, {})
-  await until(() => services.tokens.usable(id) !== undefined)
+  await eventually('the state of the door to change', () => services.tokens.usable(id) !== undefined)
   const narrow = { 'x-hack-token': reader }
   await app.inject({ url: '/v1/status', headers: bearer })
   await app.inject({ url: '/v1/status', headers: narrow })

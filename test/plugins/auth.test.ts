@@ -9,7 +9,7 @@ import { readLastUsed } from '../../src/auth/last-used.js'
 import { createToken, revokeToken } from '../../src/auth/token-file.js'
 import { replaceJson } from '../../src/storage/atomic-file.js'
 import { buildTestApp } from '../build-app.js'
-import { until } from '../until.js'
+import { eventually } from '../eventually.js'
 
 const project = '0123456789ab'
 const base = `/control-plane/projects/${project}`
@@ -106,13 +106,19 @@ test('a token that is revoked is refused from the next request on', async t => {
   const { app, services, bearer, token } = await buildTestApp(t)
   assert.equal((await app.inject({ url: '/v1/status', headers: bearer })).statusCode, 200)
   await revokeToken(services.home, token.slice(5, 17))
-  await until(async () => (await app.inject({ url: '/v1/status', headers: bearer })).statusCode === 401)
+  await eventually(
+    'the state of the door to change',
+    async () => (await app.inject({ url: '/v1/status', headers: bearer })).statusCode === 401,
+  )
 })
 
 test('an expired token is refused', async t => {
   const { app, bearer } = await buildTestApp(t, { token: { expiresAt: new Date(Date.now() + 700) } })
   assert.equal((await app.inject({ url: '/v1/status', headers: bearer })).statusCode, 200)
-  await until(async () => (await app.inject({ url: '/v1/status', headers: bearer })).json().error === 'invalid_token')
+  await eventually(
+    'the state of the door to change',
+    async () => (await app.inject({ url: '/v1/status', headers: bearer })).json().error === 'invalid_token',
+  )
 })
 
 test('host and origin are judged before the token', async t => {
@@ -196,7 +202,7 @@ test('failed authentication is limited per address, and never at the expense of 
 test('requests are limited per token, on unknown paths too, by the config as it stands', async t => {
   const { app, bearer, services } = await buildTestApp(t, { config: { gateway: { rateLimit: { perMinute: 4 } } } })
   const other = await createToken(services.home, {})
-  await until(() => services.tokens.usable(other.id) !== undefined)
+  await eventually('the state of the door to change', () => services.tokens.usable(other.id) !== undefined)
   const statuses = []
   for (const url of ['/v1/status', '/nowhere', '/v1/status', '/nowhere', '/nowhere', '/v1/status'])
     statuses.push((await app.inject({ url, headers: bearer })).statusCode)
@@ -205,13 +211,16 @@ test('requests are limited per token, on unknown paths too, by the config as it 
   assert.ok(Number(over.headers['retry-after']) > 0)
   assert.equal((await app.inject({ url: '/v1/status', headers: { 'x-hack-token': other.token } })).statusCode, 200)
   await replaceJson(services.home.config, { controlPlane: { gateway: { rateLimit: { perMinute: 1000 } } } })
-  await until(async () => (await app.inject({ url: '/v1/status', headers: bearer })).statusCode === 200)
+  await eventually(
+    'the state of the door to change',
+    async () => (await app.inject({ url: '/v1/status', headers: bearer })).statusCode === 200,
+  )
 })
 
 test('a project has to be served, and within the token, whatever the path below it', async t => {
   const { app, services, bearer } = await buildTestApp(t, { projects: [project, 'ffffffffffff'], extend })
   const confined = await createToken(services.home, { projects: ['ffffffffffff'] })
-  await until(() => services.tokens.usable(confined.id) !== undefined)
+  await eventually('the state of the door to change', () => services.tokens.usable(confined.id) !== undefined)
   const ask = async (url: string, headers: Record<string, string>) => (await app.inject({ url, headers })).statusCode
   const narrow = { 'x-hack-token': confined.token }
   assert.equal(await ask(`${base}/things`, bearer), 200)
@@ -227,7 +236,10 @@ test('a project has to be served, and within the token, whatever the path below 
 test('writes need allowWrites and a write token, in this order, before anything else is looked at', async t => {
   const { app, services, bearer } = await buildTestApp(t, { projects: [project], extend })
   const reader = { 'x-hack-token': (await createToken(services.home, {})).token }
-  await until(() => services.tokens.usable(reader['x-hack-token'].slice(5, 17)) !== undefined)
+  await eventually(
+    'the state of the door to change',
+    () => services.tokens.usable(reader['x-hack-token'].slice(5, 17)) !== undefined,
+  )
   const post = async (url: string, headers: Record<string, string>) =>
     (await app.inject({ method: 'POST', url, headers, payload: 'x' })).json().error
   assert.equal(await post(`${base}/things`, bearer), 'writes_disabled')
@@ -235,7 +247,7 @@ test('writes need allowWrites and a write token, in this order, before anything 
   assert.equal(await post('/nowhere', reader), 'writes_disabled')
   assert.equal(await post('/control-plane/projects/unknown/things', reader), 'project_disabled')
   await replaceJson(services.home.config, { controlPlane: { gateway: { allowWrites: true } } })
-  await until(() => services.config.current.gateway.allowWrites)
+  await eventually('the state of the door to change', () => services.config.current.gateway.allowWrites)
   assert.equal(await post(`${base}/things`, reader), 'write_scope_required')
   assert.equal(await post(`${base}/things`, bearer), 'unsupported_media_type')
   const done = await app.inject({ method: 'POST', url: `${base}/things`, headers: bearer, payload: {} })
@@ -249,7 +261,7 @@ test('a shell stream needs what a write needs, a log stream does not', async t =
   assert.equal(await connect(`${url}${base}/log`, [], { 'x-hack-token': reader }), '')
   assert.equal(await connect(`${url}${base}/shell`, [], bearer), '403 writes_disabled')
   await replaceJson(services.home.config, { controlPlane: { gateway: { allowWrites: true } } })
-  await until(() => services.config.current.gateway.allowWrites)
+  await eventually('the state of the door to change', () => services.config.current.gateway.allowWrites)
   assert.equal(await connect(`${url}${base}/shell`, [], { 'x-hack-token': reader }), '403 write_scope_required')
   assert.equal(await connect(`${url}${base}/shell`, [], bearer), '')
   assert.equal(await connect(`${url}/control-plane/projects/nope/log`, [], bearer), '403 project_disabled')

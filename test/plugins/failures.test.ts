@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { buildTestApp } from '../build-app.js'
-import { until } from '../until.js'
+import { eventually } from '../eventually.js'
 
 const project = '0123456789ab'
 const things = `/control-plane/projects/${project}/things`
@@ -240,9 +240,9 @@ test('while hackd shuts down a kept connection is told so', async t => {
     answer += data
   })
   socket.write(`GET /slow HTTP/1.1\r\n${request}`)
-  await until(() => held === 1)
+  await eventually('the state of the door to change', () => held === 1)
   const closing = app.close()
-  await until(async () => {
+  await eventually('the state of the door to change', async () => {
     const refused = await app
       .inject({ url: '/v1/status', headers: { authorization: `Bearer ${token}` } })
       .catch(() => undefined)

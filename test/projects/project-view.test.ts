@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { Value } from '@sinclair/typebox/value'
 import { ProjectList, type ProjectsQuery } from '../../schemas/projects.js'
+import type { RuntimeProject } from '../../schemas/runtime.js'
 import { homeAt, prepareHome } from '../../src/home.js'
 import { type ProjectRuntime, ProjectViews, type Viewer } from '../../src/projects/project-view.js'
 import { ProjectRegistry } from '../../src/projects/registry.js'
@@ -13,7 +14,7 @@ import { enabledConfig, makeRepository } from './repository.js'
 const all: ProjectsQuery = { include_global: false, include_unregistered: false }
 const local: Viewer = { kind: 'local' }
 
-async function setUp(t: TestContext, runtime?: ProjectRuntime) {
+async function setUp(t: TestContext, runtime?: ProjectRuntime, unowned: RuntimeProject[] = []) {
   const base = temporaryFolder(t)
   const home = homeAt(join(base, 'home'))
   prepareHome(home)
@@ -24,7 +25,7 @@ async function setUp(t: TestContext, runtime?: ProjectRuntime) {
     await registry.enable(id)
     return id
   }
-  const source = runtime && { runtime: { runtimeOf: () => runtime, ageMs: () => 5 } }
+  const source = runtime && { runtime: { runtimeOf: () => runtime, unowned: () => unowned, ageMs: () => 5 } }
   const views = new ProjectViews({ registry, homeRoot: home.root, ...source })
   const names = (query: Partial<ProjectsQuery>, viewer = local) => {
     const list = views.list({ ...all, ...query }, viewer)
@@ -80,6 +81,24 @@ test('projects below the home are shown when asked for', async t => {
   assert.deepEqual(names({}), ['shop', 'homely'])
   assert.deepEqual(names({ include_global: true }), ['shop', 'infra', 'homely'])
   assert.deepEqual(names({ include_unregistered: true }), ['shop', 'homely'])
+})
+
+test('what runs from below the home is shown when asked for, registered or not', async t => {
+  const unowned: RuntimeProject[] = []
+  const { base, add, views, names } = await setUp(t, { runtime: null, branches: [], known: true }, unowned)
+  const shop = await add('shop')
+  for (const [project, working_dir] of [
+    ['proxy', join(base, 'home/proxy')],
+    ['elsewhere', join(base, 'elsewhere')],
+    ['nowhere', null],
+  ] as const)
+    unowned.push({ project, working_dir, services: [] })
+  assert.deepEqual(names({}), ['shop'])
+  assert.deepEqual(names({ include_global: true }), ['shop', 'proxy'])
+  assert.deepEqual(names({ include_global: true, filter: 'proxy' }), ['proxy'])
+  assert.deepEqual(names({ include_global: true }, { kind: 'token', projects: [shop] }), ['shop'])
+  const { kind, status, project_id } = views.list({ ...all, include_global: true }, local).projects[1] ?? {}
+  assert.deepEqual([kind, status, project_id], ['unregistered', 'unregistered', null])
 })
 
 test('only enabled projects are shown, and to a token only its own', async t => {

@@ -1,3 +1,4 @@
+import type { ContainerTarget } from '../container-target.js'
 import type { JobFolder } from '../job-folder.js'
 
 /** All that a runner needs to know of a job. */
@@ -9,6 +10,10 @@ export interface RunSpec {
   cwd: string
   /** Complete: nothing is added to it. */
   environment: Record<string, string>
+  /** What of it is the job's own: its `env` and the marks that hackd adds. */
+  ownEnvironment: Record<string, string>
+  /** For a job that was asked for in a container. */
+  container?: ContainerTarget
   /** Whether the job has an input that can be written to. */
   stdin: boolean
   /** The run fails with `log_limit` when its log would grow past this. */
