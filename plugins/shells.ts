@@ -120,6 +120,9 @@ export default async function shells(app: FastifyInstance, { shells: host, proje
         host.session(params, {
           signal: stream.signal,
           send: frame => stream.send(frame),
+          get buffered() {
+            return stream.buffered
+          },
           onRecord: (action, act) => audit.deed(action, act),
         }),
       )

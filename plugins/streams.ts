@@ -191,6 +191,11 @@ export class Stream implements LiveStream {
     return this.#abort.signal
   }
 
+  /** Bytes that were sent and that the system has not taken yet. */
+  get buffered(): number {
+    return this.#socket.bufferedAmount
+  }
+
   listen(session: StreamSession): void {
     this.#socket.on('message', (data, isBinary) => this.#receive(session, data, isBinary))
     this.#socket.on('pong', () => this.#hear())

@@ -7,10 +7,31 @@ import { logVolume } from './log-volume.js'
 import { projects } from './projects.js'
 import { runtimeLatency } from './runtime-latency.js'
 import type { Row, Scenario } from './scenario.js'
+import { shellAttach } from './shell-attach.js'
+import { shellEcho } from './shell-echo.js'
+import { shellInterference } from './shell-interference.js'
+import { shellMemory } from './shell-memory.js'
+import { shellOutput } from './shell-output.js'
+import { shellViewers } from './shell-viewers.js'
 import { startUp } from './start-up.js'
 import { status } from './status.js'
 
-const scenarios: Scenario[] = [status, logLatency, logVolume, jobRate, followers, startUp, projects, runtimeLatency]
+const scenarios: Scenario[] = [
+  status,
+  logLatency,
+  logVolume,
+  jobRate,
+  followers,
+  startUp,
+  projects,
+  runtimeLatency,
+  shellOutput,
+  shellEcho,
+  shellViewers,
+  shellInterference,
+  shellMemory,
+  shellAttach,
+]
 
 const help = `npm run bench [-- [options] [name …]]
 
@@ -18,7 +39,7 @@ const help = `npm run bench [-- [options] [name …]]
   --json     one JSON document instead of a table
   --list     the names
 
-${scenarios.map(({ name, about }) => `  ${name.padEnd(14)} ${about}`).join('\n')}
+${scenarios.map(({ name, about }) => `  ${name.padEnd(18)} ${about}`).join('\n')}
 `
 
 const { values, positionals } = parseArgs({

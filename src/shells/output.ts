@@ -2,7 +2,10 @@ import { Scrollback } from './scrollback.js'
 import { silenceQueries } from './terminal-queries.js'
 import { unfinishedTail } from './utf8.js'
 
-/** A piece of output that can be decoded as UTF-8 on its own. Viewers at the same place get the same object. */
+/**
+ * A piece of output that can be decoded as UTF-8 on its own. Viewers at the same place get the same object. `bytes` may be
+ * where the scrollback keeps them: use them at once.
+ */
 export interface OutputChunk {
   readonly type: 'output'
   readonly bytes: Buffer
@@ -26,8 +29,8 @@ export class Output {
   readonly scrollback: Scrollback
   #recent: OutputChunk[] = []
   #recentLength = 0
-  /** The beginning of a character whose rest has not come. */
-  #held = Buffer.alloc(0)
+  /** How much there is of a character whose rest has not come. */
+  #held = 0
 
   constructor(capacity: number) {
     this.scrollback = new Scrollback(capacity)
@@ -39,26 +42,29 @@ export class Output {
 
   /** Where the next chunk begins. */
   get end(): number {
-    return this.scrollback.end - this.#held.length
+    return this.scrollback.end - this.#held
   }
 
+  /** `bytes` are copied. */
   append(bytes: Buffer): void {
+    const start = this.end
     this.scrollback.append(bytes)
-    const whole = this.#held.length > 0 ? Buffer.concat([this.#held, bytes]) : bytes
-    const tail = unfinishedTail(whole)
-    this.#held = Buffer.from(whole.subarray(whole.length - tail))
-    this.#remember(whole.subarray(0, whole.length - tail))
+    this.#held = unfinishedTail(this.scrollback.read(Math.max(start, this.scrollback.end - 3), this.scrollback.end))
+    this.#remember(start)
   }
 
   /** No more comes: what was held back is let go. */
   finish(): void {
-    const held = this.#held
-    this.#held = Buffer.alloc(0)
-    this.#remember(held)
+    const start = this.end
+    this.#held = 0
+    this.#remember(start)
   }
 
-  #remember(bytes: Buffer): void {
-    if (bytes.length === 0) return
+  #remember(start: number): void {
+    if (this.end <= start) return
+    // A large scrollback keeps them for longer than they are recent.
+    const isKept = this.scrollback.capacity >= 2 * recentBytes
+    const bytes = isKept ? this.scrollback.view(start, this.end) : this.scrollback.read(start, this.end)
     this.#recent.push({ type: 'output', bytes, offset: this.end, replay: false })
     this.#recentLength += bytes.length
     while (this.#recentLength > recentBytes || this.#recent.length > recentChunks)

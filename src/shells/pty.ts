@@ -45,6 +45,8 @@ function wrap(file: string): [file: string, args: string[]] {
 /** The most that one read returns before the kernel has to be asked again: N_TTY's buffer. A shorter read found it empty. */
 const fullRead = 4095
 export const batchBytes = 64 * 1024
+/** Shared by all terminals: what one reads is dealt with before another reads. */
+const batch = Buffer.allocUnsafeSlow(batchBytes)
 /** More than the kernel can hold for a terminal (64 KiB of flip buffers and N_TTY's 4 KiB). */
 const kernelHolds = 256 * 1024
 
@@ -62,7 +64,7 @@ export interface PtyExit {
 }
 
 export interface PtyListener {
-  /** Output in order, in pieces of up to 64 KiB; the buffer belongs to the listener. */
+  /** Output in order, in pieces of up to 64 KiB, which are overwritten afterwards. */
   onOutput(bytes: Buffer): void
   /** Once, after all the output that the shell itself wrote. */
   onExit(exit: PtyExit): void
@@ -121,23 +123,22 @@ export class Pty {
 
   /** While a flood lasts, goes on reading at once: fewer wake-ups, and pieces that are worth a frame. */
   #gather(first: Buffer): Buffer {
-    if (first.length < fullRead) return Buffer.from(first)
-    const batch = Buffer.allocUnsafeSlow(batchBytes)
-    return batch.subarray(0, this.#fill(batch, first.copy(batch)))
+    if (first.length < fullRead) return first
+    return batch.subarray(0, this.#fill(first.copy(batch)))
   }
 
-  /** Reads into `batch` from `length` on until it is nearly full or the kernel has no more; returns the new length. */
-  #fill(batch: Buffer, length: number): number {
+  /** Reads into the batch from `length` on until it is nearly full or the kernel has no more; returns the new length. */
+  #fill(length: number): number {
     let filled = length
     while (batch.length - filled > fullRead) {
-      const count = this.#tryRead(batch, filled)
+      const count = this.#tryRead(filled)
       filled += count
       if (count === 0) break
     }
     return filled
   }
 
-  #tryRead(batch: Buffer, at: number): number {
+  #tryRead(at: number): number {
     try {
       return readSync(this.#fd, batch, at, batch.length - at, null)
     } catch {
@@ -149,8 +150,7 @@ export class Pty {
   #finish(code: number, signal: number): void {
     if (!this.#open) return
     for (let drained = 0; drained < kernelHolds; ) {
-      const batch = Buffer.allocUnsafeSlow(batchBytes)
-      const length = this.#fill(batch, 0)
+      const length = this.#fill(0)
       if (length === 0) break
       drained += length
       this.#listener.onOutput(batch.subarray(0, length))

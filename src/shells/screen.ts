@@ -87,11 +87,11 @@ export class Screen {
   #catchUp(): void {
     this.#rest = undefined
     const { end } = this.#scrollback
-    const rested = end === this.#endAtRest
+    // While more comes than a slice at a time, following it would only cost the flood.
+    const pouring = end - this.#endAtRest > sliceBytes
     this.#endAtRest = end
-    const outrun = end - this.#position > backlogBytes
-    if (outrun && rested) this.#skip()
-    if (!outrun || rested) this.#feed(this.#position + sliceBytes)
+    if (!pouring && end - this.#position > backlogBytes) this.#skip()
+    if (!pouring) this.#feed(this.#position + sliceBytes)
     if (this.#position < end) this.follow()
   }
 

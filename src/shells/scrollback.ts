@@ -31,6 +31,15 @@ export class Scrollback {
     this.#end += bytes.length
   }
 
+  /**
+   * The kept bytes from `from` to `to` without a copy, which they are until as many bytes were appended as are kept. They
+   * are copied where the ring begins anew between them.
+   */
+  view(from: number, to: number): Buffer {
+    const at = from % this.capacity
+    return at + to - from <= this.capacity ? this.#ring.subarray(at, at + to - from) : this.read(from, to)
+  }
+
   /** A copy of the bytes from `from` to `to`, less those that are no longer or not yet there. */
   read(from: number, to: number): Buffer {
     const start = Math.max(from, this.oldest)

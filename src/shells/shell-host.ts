@@ -46,7 +46,10 @@ export interface Attachment {
   offset: number
   /** The oldest byte that is still kept. */
   oldest: number
+  /** Taken at the client's own pace; the bytes of each hold until the next is asked for. */
   events: AsyncIterable<ShellEvent>
+  /** True while others watch as well, and are given the same events. */
+  readonly isShared: boolean
   acknowledge(offset: number): void
   close(): void
 }
@@ -166,6 +169,9 @@ export class ShellHost {
       offset: viewer.position,
       oldest: shell.output.oldest,
       events: viewer,
+      get isShared() {
+        return shell.viewers > 1
+      },
       acknowledge: offset => viewer.acknowledge(offset),
       close: () => viewer.close(),
     }

@@ -13,12 +13,13 @@ import {
 import { GatewayError } from '../errors.js'
 import type { OutputChunk } from './output.js'
 import type { Attachment, ShellHost, ShellRef } from './shell-host.js'
-import type { ShellEvent } from './viewer.js'
 
 /** What a session needs of its connection. */
 export interface ShellPeer {
   /** Sends a text frame; resolves when the peer has taken enough of what was sent for more to be made. */
   send(frame: string | Buffer): Promise<void>
+  /** Bytes of frames that the system has not taken yet. */
+  readonly buffered: number
   /** Does something that has to be on record by itself. @throws GatewayError `audit_unavailable`: then it did not happen */
   onRecord(action: string, act: () => unknown): Promise<void>
   /** Aborts when the connection is over. */
@@ -49,6 +50,10 @@ const checks: ReadonlyMap<unknown, TypeCheck<TSchema>> = new Map(
 
 /** Viewers at the same place are given the same chunk: it is encoded once. */
 const encoded = new WeakMap<OutputChunk, Buffer>()
+/** More than any frame needs: JSON makes at most six bytes of one. */
+const frameBytes = 512 * 1024
+/** Where frames are made, as long as the system takes each of them at once: a flood then allocates nothing. */
+let scratch = Buffer.alloc(0)
 
 /** One client's stream of one shell (contract of …/shells/:shellId/stream). It knows frames, and no sockets. */
 export class ShellSession {
@@ -185,7 +190,9 @@ export class ShellSession {
       if (this.#acknowledged !== undefined) attachment.acknowledge(this.#acknowledged)
       await this.#send(readyFrame(attachment))
       for await (const event of attachment.events) {
-        await this.#peer.send(eventFrame(event))
+        if (event.type !== 'output') await this.#send(event)
+        else if (attachment.isShared) await this.#peer.send(sharedFrame(event))
+        else await this.#sendAlone(event)
         if (event.type === 'exit') return true
       }
       return false
@@ -205,6 +212,12 @@ export class ShellSession {
       await this.#send({ type: 'error', message: error.code, detail: error.message })
       return undefined
     }
+  }
+
+  #sendAlone(chunk: OutputChunk): Promise<void> {
+    const sent = this.#peer.send(encoded.get(chunk) ?? encodeOutput(chunk, scratchFor(chunk)))
+    if (this.#peer.buffered > 0) scratch = Buffer.alloc(0)
+    return sent
   }
 
   #send(frame: ShellFrame): Promise<void> {
@@ -233,21 +246,33 @@ function readyFrame({ shell, offset, oldest }: Attachment): ShellFrame {
   return { type: 'ready', shellId, cols, rows, cwd, shell: file, status, offset, oldest }
 }
 
-function eventFrame(event: ShellEvent): string | Buffer {
-  if (event.type !== 'output') return JSON.stringify(event satisfies ShellFrame)
-  const known = encoded.get(event)
+function sharedFrame(chunk: OutputChunk): Buffer {
+  const known = encoded.get(chunk)
   if (known) return known
-  const frame = encodeOutput(event)
-  encoded.set(event, frame)
+  const frame = encodeOutput(chunk)
+  encoded.set(chunk, frame)
   return frame
+}
+
+/** Nothing for what is small: what waits for its peer then keeps no more than it needs. */
+function scratchFor({ bytes }: OutputChunk): Buffer | undefined {
+  if (bytes.length < 4096) return undefined
+  if (scratch.length === 0) scratch = Buffer.allocUnsafeSlow(frameBytes)
+  return scratch
 }
 
 /**
  * What JSON escapes are single bytes of UTF-8, and all others it copies: read as Latin-1 the text need not be decoded, and
  * comes out as it went in.
  */
-function encodeOutput({ bytes, offset, replay }: OutputChunk): Buffer {
+function encodeOutput({ bytes, offset, replay }: OutputChunk, target?: Buffer): Buffer {
   const head = `{"type":"output","offset":${offset},${replay ? '"replay":true,' : ''}"data":`
   if (!isUtf8(bytes)) return Buffer.from(`${head}${JSON.stringify(bytes.toString())}}`)
-  return Buffer.from(`${head}${JSON.stringify(bytes.toString('latin1'))}}`, 'latin1')
+  const data = JSON.stringify(bytes.toString('latin1'))
+  const length = head.length + data.length + 1
+  const frame = target?.subarray(0, length) ?? Buffer.allocUnsafe(length)
+  frame.write(head, 0, 'latin1')
+  frame.write(data, head.length, 'latin1')
+  frame.write('}', length - 1, 'latin1')
+  return frame
 }

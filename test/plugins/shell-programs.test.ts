@@ -154,7 +154,8 @@ drive('tmux', 'windows, a status line, and a reattached client', async t => {
     last.type(`tmux ${server} kill-server; exit\n`)
     await last.closed
   })
-  client.type(`tmux ${server} new-session 'PS1="inner> " bash --norc --noprofile'\n`)
+  // Keys that come quickly would count as pasted, and the prefix as text.
+  client.type(`tmux ${server} new-session 'PS1="inner> " bash --norc --noprofile' \\; set -g assume-paste-time 0\n`)
   await client.shows('inner> ')
   client.type('\x02%')
   await client.shows('│')

@@ -48,7 +48,7 @@ export class Watch {
   async #run(): Promise<ShellExit | undefined> {
     for await (const event of this.attachment.events) {
       this.events.push(event)
-      if (event.type === 'output') this.#bytes.push(event.bytes)
+      if (event.type === 'output') this.#bytes.push(Buffer.from(event.bytes))
       if (event.type === 'exit') return event
     }
     return undefined

@@ -23,7 +23,7 @@ function start(t: TestContext, text: string, env: Record<string, string> = {}) {
   const file = program(join(cwd, 'program'), text)
   const options = { file, cwd, cols: 80, rows: 24, env: { PATH: process.env.PATH ?? '', ...env } }
   const pty = new Pty(options, {
-    onOutput: bytes => pieces.push(bytes),
+    onOutput: bytes => pieces.push(Buffer.from(bytes)),
     onExit: result => {
       exit = result
       announce(result)

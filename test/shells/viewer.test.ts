@@ -55,7 +55,7 @@ test('offsets count bytes: a stream that is cut anywhere and resumed is the same
     const { events } = await host.attach(ref, { from: cut })
     const parts: Buffer[] = []
     for await (const event of events) {
-      if (event.type === 'output') parts.push(event.bytes)
+      if (event.type === 'output') parts.push(Buffer.from(event.bytes))
       if (event.type === 'output' && event.offset === bytes.length) break
     }
     assert.deepEqual(Buffer.concat(parts), bytes.subarray(cut))
