@@ -201,3 +201,17 @@ engineTest('what cannot be streamed is refused before the upgrade', async t => {
     return status === 200
   })
 })
+
+engineTest('what runs from below the home is shown when asked for', async t => {
+  const hackd = await start(t)
+  const label = `--label=com.docker.compose.project.working_dir=${join(hackd.home.root, 'proxy')}`
+  await service(t, 'caddy', 'sleep 3600', { project: 'proxy', args: [label] })
+  const global = async () => (await hackd.call('GET', '/v1/projects?include_global=true')).body as ProjectList
+  await eventually('it is shown as running', async () => {
+    const [, proxy] = (await global()).projects
+    return proxy?.runtime?.services[0]?.containers[0]?.state === 'running'
+  })
+  const { project_id, name, kind, status } = (await global()).projects[1] ?? {}
+  assert.deepEqual([project_id, name, kind, status], [null, 'proxy', 'unregistered', 'unregistered'])
+  assert.equal((await projectsOf(hackd)).projects.length, 1)
+})
