@@ -3,26 +3,18 @@ import type { Config } from '../config.js'
 import { GatewayError } from '../errors.js'
 import { resolveWorkingDirectory } from '../projects/working-directory.js'
 import { type ByteRange, resolveRange } from './byte-range.js'
-import { containerTarget } from './container-target.js'
 import { Execution } from './execution.js'
 import { bodyDigest, IdempotencyKeys } from './idempotency.js'
 import { isOver, Job, type JobRecord } from './job.js'
 import { type FeedItem, type FeedStart, followJob, logSize, readLog } from './job-feed.js'
-import type { IdempotencyMark, JobRequest } from './job-folder.js'
+import type { IdempotencyMark } from './job-folder.js'
 import { JobIds } from './job-id.js'
 import { JobQueue } from './job-queue.js'
 import { JobSession, type SessionPeer, type SessionSource } from './job-session.js'
 import { JobTable } from './job-table.js'
+import { type JobProject, newRecord } from './new-job.js'
 import { Retention } from './retention.js'
 import type { Runner } from './runners/runner.js'
-
-/** What the supervisor has to know of a project. */
-export interface JobProject {
-  id: string
-  name: string
-  repoRoot: string
-  projectDir: string
-}
 
 export interface SupervisorOptions {
   /** $HACK_HOME/daemon/jobs */
@@ -118,7 +110,6 @@ export class Supervisor {
         'unknown_runner',
         `There is no runner "${runner}". Known: ${[...this.#runners.keys()].join(', ')}.`,
       )
-    const container = containerTarget(body, project)
     const cwd = await resolveWorkingDirectory(project.repoRoot, body.cwd)
     const { maxQueuedJobs } = this.#options.config.current.supervisor
     if (this.#queue.waiting >= maxQueuedJobs)
@@ -127,24 +118,7 @@ export class Supervisor {
         `The queue is full: it holds ${maxQueuedJobs} (supervisor.maxQueuedJobs). Try again later.`,
       )
     const jobId = this.#ids.next()
-    const now = new Date().toISOString()
-    const meta: JobMeta = {
-      jobId,
-      status: 'queued',
-      runner,
-      command: body.command,
-      projectId: project.id,
-      projectName: project.name,
-      createdAt: now,
-      updatedAt: now,
-      lastEventSeq: 0,
-      cwd,
-      ...(body.label === undefined ? {} : { label: body.label }),
-    }
-    const { env = {}, stdin = false, timeoutMs } = body
-    const request: JobRequest = { environment: env, stdin, local: by.local }
-    if (timeoutMs !== undefined) request.timeoutMs = timeoutMs
-    if (container) request.container = container
+    const { meta, request } = newRecord({ jobId, runner, project, cwd, body, local: by.local })
     const job = new Job(this.#table.folder(project.id, jobId), request, meta, this.#options.report)
     await job.create(mark)
     this.#table.add(job)

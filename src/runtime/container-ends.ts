@@ -5,11 +5,13 @@ import { type EndpointSources, findEndpoint } from './endpoint.js'
 import { Engine } from './engine.js'
 
 /** A job's end has to be sent to the engine even while nobody knows whether it answers. */
-const deadlineMs = 10_000
+const deadlineMs = 5000
 
 /** Ends what runs in containers, over connections of its own. Every method throws what the engine says. */
 export class ContainerEnds {
   readonly #endpoint: EndpointSources
+  /** Jobs whose containers could not be removed when they should have been. */
+  readonly #owed = new Set<string>()
 
   constructor(endpoint: EndpointSources) {
     this.#endpoint = endpoint
@@ -39,13 +41,17 @@ export class ContainerEnds {
     })
   }
 
-  /** Removes a job's fresh container, running or not. */
+  /** Removes a job's fresh container, running or not, and those that an engine that was away owes. */
   remove(jobId: string): Promise<void> {
+    this.#owed.add(jobId)
     return this.#with(async engine => {
-      const container = engine.docker.getContainer(containerNameOf(jobId))
-      await engine
-        .call('removal of the container', abortSignal => container.remove({ force: true, v: true, abortSignal }))
-        .catch(error => passIf(error, [404, 409]))
+      for (const owed of this.#owed) {
+        const container = engine.docker.getContainer(containerNameOf(owed))
+        await engine
+          .call('removal of the container', abortSignal => container.remove({ force: true, v: true, abortSignal }))
+          .catch(error => passIf(error, [404, 409]))
+        this.#owed.delete(owed)
+      }
     })
   }
 

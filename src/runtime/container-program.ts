@@ -2,7 +2,7 @@
 // `node container-program.js TASK`. It is a command like any other to the runner that supervises it; what it prints is the job's log.
 import { appendFileSync, readFileSync, unlinkSync } from 'node:fs'
 import { type ContainerNote, type ContainerTask, engineSentence } from './container-task.js'
-import { freshContainer, NotStarted, serviceExec } from './container-work.js'
+import { freshContainer, NotStarted, pullImage, serviceExec } from './container-work.js'
 import { findEndpoint } from './endpoint.js'
 import { Engine } from './engine.js'
 import { unframe } from './log-frames.js'
@@ -16,22 +16,32 @@ const taskFile = process.argv[2] ?? ''
 const task = JSON.parse(readFileSync(taskFile, 'utf8')) as ContainerTask
 // It may hold secrets.
 unlinkSync(taskFile)
+/** From here on there is something to clear away, or to write down, before this program may end. */
+let committed = false
+let abandoned = false
 let started = false
 let logClosed = false
 process.stdout.on('error', () => {
   logClosed = true
+})
+process.on('SIGTERM', () => {
+  if (!committed) process.exit(ownFailure)
+  // Once started, it is ended inside; what it says then, and its exit status, are still to come.
+  abandoned = true
 })
 process.exit(await run().catch(fail))
 
 async function run(): Promise<number> {
   const configured = task.dockerHost
   const engine = await Engine.connect(await findEndpoint({ configured, environment: process.env }), deadlineMs)
-  const work = await (task.target.image === undefined ? serviceExec : freshContainer)(engine, task)
+  const { image, pull } = task.target
+  if (image !== undefined && pull) await pullImage(engine, image)
+  committed = true
+  const work = await (image === undefined ? serviceExec : freshContainer)(engine, task)
   let exitCode: number
   try {
+    if (abandoned) throw new Error('it was ended before it was started')
     const stream = await work.start()
-    // Whoever wants the job to end has it ended inside; what it says then, and its exit status, are still to come.
-    process.on('SIGTERM', () => undefined)
     started = true
     note({ started: work.container })
     exitCode = await work.exitCode(await copy(stream))

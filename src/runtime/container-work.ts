@@ -34,8 +34,7 @@ const entries = (environment: Record<string, string>) =>
  * @throws Error with the engine's sentence
  */
 export async function freshContainer(engine: Engine, task: ContainerTask): Promise<ContainerWork> {
-  const { image = '', pull, root } = task.target
-  if (pull) await pullImage(engine, image)
+  const { image = '', root } = task.target
   const host = await engine.call('description', () => engine.docker.info())
   const [program = '', ...rest] = task.command
   const container = await engine.call('new container', abortSignal =>
@@ -96,7 +95,8 @@ function hasInit(host: { InitCommit?: { ID?: unknown } }): boolean {
   return typeof id === 'string' && id !== 'N/A'
 }
 
-async function pullImage({ docker }: Engine, image: string): Promise<void> {
+/** Registries that ask who is there are asked without a password. @throws Error with the engine's sentence */
+export async function pullImage({ docker }: Engine, image: string): Promise<void> {
   let text = ''
   for await (const chunk of (await docker.pull(image)) as AsyncIterable<Buffer>) text += chunk.toString()
   const failure = /^\{.*"error":.*$/m.exec(text)?.[0]

@@ -1,75 +1,11 @@
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { CreateJob, JobEvent, JobMeta } from '../../schemas/jobs.js'
-import { noEngine, TestEngine } from '../docker-engine.js'
 import { eventually } from '../eventually.js'
-import { type Hackd, startHackd } from '../hackd.js'
-
-let engine: TestEngine
-before(async () => {
-  if (!noEngine) engine = await TestEngine.start()
-})
-after(() => engine?.close())
-
-const engineTest = (name: string, body: (t: TestContext) => Promise<void>) => test(name, { skip: noEngine }, body)
-const sha256 = (data: string | Buffer) => createHash('sha256').update(data).digest('hex')
-
-type Kind = 'service' | 'image'
-const kinds: Kind[] = ['service', 'image']
-
-interface Place {
-  hackd: Hackd
-  /** The service's container. */
-  container: string
-  run(kind: Kind, body: Partial<CreateJob> & { command: string[] }): Promise<JobMeta>
-  log(jobId: string): Promise<string>
-  events(jobId: string): Promise<JobEvent[]>
-}
-
-/** hackd with a project `demo`, whose service `web` runs and sees the project's folder at /code. */
-async function place(t: TestContext, config: { supervisor?: object } = {}): Promise<Place> {
-  const runtime = { dockerHost: `unix://${engine.socket}` }
-  const hackd = await startHackd(t, { config: { ...config, runtime } })
-  mkdirSync(join(hackd.repo, 'sub'))
-  const args = ['--label=com.docker.compose.container-number=1', `--volume=${hackd.repo}:/code`]
-  const container = await engine.container({ project: 'demo', service: 'web', args }, 'sleep', '3600')
-  t.after(() => engine.docker('rm', '--force', container))
-  const target = { service: { service: 'web' }, image: { image: engine.image } }
-  return {
-    hackd,
-    container,
-    run: (kind, body) => hackd.createJob({ runner: 'docker', docker: target[kind], ...body }),
-    log: async jobId => (await hackd.call('GET', hackd.jobs(`/${jobId}/logs`))).body,
-    events: async jobId => (await hackd.call('GET', hackd.jobs(`/${jobId}/events`))).body.events,
-  }
-}
-
-/** Processes of this machine that bear the job's mark: the container's own and those beside it. */
-function survivors(jobId: string): string[] {
-  return readdirSync('/proc')
-    .filter(name => /^\d+$/.test(name))
-    .flatMap(pid => {
-      try {
-        if (!readFileSync(`/proc/${pid}/environ`, 'latin1').includes(`HACK_JOB_ID=${jobId}`)) return []
-        return [`${pid} ${readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ')}`]
-      } catch {
-        return []
-      }
-    })
-}
-
-/** Nothing of the job is left: no process, no container. */
-async function assertGone(jobId: string): Promise<void> {
-  assert.deepEqual(survivors(jobId), [])
-  assert.equal(await engine.docker('ps', '--all', '--quiet', '--filter', `label=hackd.job=${jobId}`), '')
-}
-
-const saysReady = (at: Place, jobId: string) =>
-  eventually('it to be ready', async () => (await at.log(jobId)).includes('ready'))
+import { startHackd } from '../hackd.js'
+import { assertGone, engine, engineTest, kinds, place, saysReady } from './docker-setup.js'
 
 for (const kind of kinds) {
   engineTest(`${kind}: exit status, output of both streams, environment and folder are the job's`, async t => {
@@ -125,6 +61,18 @@ for (const kind of kinds) {
     assert.doesNotMatch(await engine.docker('top', at.container), /sleep 301/)
   })
 
+  engineTest(`${kind}: a cancel at any moment of its start leaves nothing`, async t => {
+    const at = await place(t, { supervisor: { cancelGraceMs: 1000, maxConcurrentJobs: 8 } })
+    const cancelled = async (_: unknown, round: number) => {
+      const { jobId } = await at.run(kind, { command: ['sleep', '300'] })
+      await delay(round * 100)
+      assert.equal((await at.hackd.call('POST', at.hackd.jobs(`/${jobId}/cancel`))).status, 200)
+      assert.equal((await at.hackd.job(jobId)).status, 'cancelled')
+      await assertGone(jobId)
+    }
+    await Promise.all(Array.from({ length: 8 }, cancelled))
+  })
+
   engineTest(`${kind}: input reaches it, and its end`, async t => {
     const at = await place(t)
     const job = await at.run(kind, { command: ['sh', '-c', 'echo ready; cat; echo over'], stdin: true })
@@ -144,63 +92,7 @@ for (const kind of kinds) {
     assert.deepEqual([meta.status, meta.reason, meta.logsBytes], ['failed', 'log_limit', 1024 * 1024])
     await assertGone(job.jobId)
   })
-
-  engineTest(`${kind}: it outlives kill -9 of hackd, with its true end and its whole log`, async t => {
-    const at = await place(t)
-    const lines = 4000
-    const script = `i=0; while [ $i -lt ${lines} ]; do i=$((i+1)); echo "line $i of some text, äöü"; done; sleep 1; printf 'no newline'; exit 9`
-    const job = await at.run(kind, { command: ['sh', '-c', script] })
-    await eventually('it to run', async () => (await at.hackd.job(job.jobId)).status === 'running')
-    for (let round = 0; round < 3; round++) {
-      await delay(Math.random() * 200)
-      await at.hackd.kill('SIGKILL')
-      await at.hackd.start()
-    }
-    const meta = await at.hackd.ended(job.jobId)
-    assert.deepEqual([meta.status, meta.reason, meta.exitCode], ['failed', 'exit_code', 9])
-    const text = Array.from({ length: lines }, (_, index) => `line ${index + 1} of some text, äöü\n`).join('')
-    const log = readFileSync(join(at.hackd.home.jobs, at.hackd.projectId, job.jobId, 'combined.log'))
-    assert.equal(sha256(log), sha256(`${text}no newline`))
-    await assertGone(job.jobId)
-  })
-
-  engineTest(`${kind}: a cancel after kill -9 of hackd still ends it inside`, async t => {
-    const at = await place(t, { supervisor: { cancelGraceMs: 500 } })
-    const job = await at.run(kind, { command: ['sh', '-c', 'trap "" TERM; echo ready; while :; do sleep 1; done'] })
-    await saysReady(at, job.jobId)
-    await at.hackd.kill('SIGKILL')
-    await at.hackd.start()
-    await at.hackd.call('POST', at.hackd.jobs(`/${job.jobId}/cancel`))
-    assert.equal((await at.hackd.ended(job.jobId)).status, 'cancelled')
-    await assertGone(job.jobId)
-  })
-
-  engineTest(`${kind}: a job whose watching program is killed is lost, and nothing of it stays`, async t => {
-    const at = await place(t)
-    const job = await at.run(kind, { command: ['sh', '-c', 'echo ready; sleep 300'] })
-    await saysReady(at, job.jobId)
-    const pid = survivors(job.jobId)
-      .find(line => line.split(' ')[1] === process.execPath)
-      ?.split(' ')[0]
-    process.kill(Number(pid), 'SIGKILL')
-    const meta = await at.hackd.ended(job.jobId)
-    assert.deepEqual([meta.status, meta.reason], ['failed', 'lost'])
-    await assertGone(job.jobId)
-  })
 }
-
-engineTest('jobs wait for one another like all others, and queued ones survive a restart', async t => {
-  const at = await place(t, { supervisor: { maxConcurrentJobs: 1 } })
-  const first = await at.run('image', { command: ['sh', '-c', 'echo ready; sleep 2'] })
-  const second = await at.run('service', { command: ['sh', '-c', 'echo "$A"'], env: { A: 'kept' } })
-  await saysReady(at, first.jobId)
-  assert.equal((await at.hackd.job(second.jobId)).status, 'queued')
-  await at.hackd.kill('SIGKILL')
-  await at.hackd.start()
-  assert.equal((await at.hackd.ended(second.jobId)).status, 'completed')
-  assert.equal((await at.hackd.job(first.jobId)).status, 'completed')
-  assert.equal(await at.log(second.jobId), 'kept\n')
-})
 
 engineTest("image: files are the caller's, and events of its own arrive", async t => {
   const at = await place(t)
@@ -233,23 +125,6 @@ engineTest('what is not there fails with the sentence that says so, in the log a
     assert.match(String(last?.payload?.error), sentence)
     await assertGone(job.jobId)
   }
-})
-
-engineTest('an engine that goes away in the middle, and comes back: its exit status, and the log', async t => {
-  const at = await place(t)
-  const fresh = await at.run('image', { command: ['sh', '-c', 'echo ready; sleep 300'] })
-  const inside = await at.run('service', { command: ['sh', '-c', 'echo ready; sleep 300'] })
-  await Promise.all([fresh, inside].map(({ jobId }) => saysReady(at, jobId)))
-  await engine.down()
-  await engine.up()
-  for (const { jobId } of [fresh, inside]) {
-    const meta = await at.hackd.ended(jobId)
-    assert.equal(meta.status, 'failed')
-    assert.ok(meta.reason === 'signal' || meta.reason === 'lost', `${meta.reason}`)
-    assert.match(await at.log(jobId), /^ready\n/)
-    assert.deepEqual(survivors(jobId), [])
-  }
-  assert.equal(await engine.docker('ps', '--all', '--quiet', '--filter', 'label=hackd.job'), '')
 })
 
 test('an engine that is away fails the job, and disturbs nobody', async t => {
