@@ -122,7 +122,7 @@ export async function startServices(options: ServicesOptions): Promise<Services>
     async close() {
       runtime.close()
       await shells.close()
-      supervisor.close()
+      await supervisor.close()
       await audit.close()
       projects.close()
       hosts.close()

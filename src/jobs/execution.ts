@@ -208,11 +208,13 @@ export class Execution {
   }
 
   /** Stops watching; the job goes on. */
-  close(): void {
+  async close(): Promise<void> {
     this.#closed = true
     clearTimeout(this.#deadline)
     this.#ownEvents?.close()
-    void this.#run.then(run => run.close())
+    // A start that is under way is seen through: what it spawns has to be on record.
+    const run = await this.#run
+    run.close()
   }
 }
 

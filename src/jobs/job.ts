@@ -210,11 +210,12 @@ export class Job implements JobRecord {
     this.#events?.push(event)
   }
 
-  close(): void {
+  /** Resolves when what was being recorded is on disk. */
+  async close(): Promise<void> {
     this.#closed = true
     clearTimeout(this.#retry)
-    this.#inTurn(() => this.folder.closeEvents()).catch(() => undefined)
     this.log.unwatch()
+    await this.#inTurn(() => this.folder.closeEvents()).catch(() => undefined)
   }
 }
 

@@ -260,17 +260,17 @@ export class Supervisor {
       this.#table.delete(job)
       job.gone = true
       job.bell.ring()
-      job.close()
+      void job.close()
       void job.folder.remove().catch(error => this.#options.report(`${job.folder.path}: ${(error as Error).message}`))
     }
   }
 
   /** Lets go of everything. Running jobs go on, and the next hackd adopts them. */
-  close(): void {
+  async close(): Promise<void> {
     this.#closed = true
     clearInterval(this.#prune)
     for (const stop of this.#stops) stop()
-    for (const execution of this.#executions.values()) execution.close()
-    for (const job of this.#table.all()) job.close()
+    await Promise.all([...this.#executions.values()].map(execution => execution.close()))
+    await Promise.all([...this.#table.all()].map(job => job.close()))
   }
 }

@@ -14,7 +14,7 @@ async function twoJobs(t: TestContext) {
   ]
   await ended(setup.supervisor, victim.jobId)
   await ended(setup.supervisor, witness.jobId)
-  setup.supervisor.close()
+  await setup.supervisor.close()
   const folder = join(setup.home, 'jobs', projectId, victim.jobId)
   return { ...setup, victim, witness, folder, path: (name: string) => join(folder, name) }
 }
@@ -32,7 +32,7 @@ async function look({ open, problems }: Awaited<ReturnType<typeof twoJobs>>, vic
     const events = meta ? await supervisor.events(projectId, victim, 0) : []
     return { meta, events, problems: [...problems] }
   } finally {
-    supervisor.close()
+    await supervisor.close()
   }
 }
 
@@ -154,7 +154,7 @@ test('a queued job whose request is damaged is never run with another one', asyn
   const ask = (name: string) =>
     create(supervisor, { command: ['sh', '-c', `echo "$NAME" >${name}`], env: { NAME: name } })
   const [damaged, whole] = [await ask('damaged'), await ask('whole')]
-  supervisor.close()
+  await supervisor.close()
   const path = join(home, 'jobs', projectId, damaged.jobId, 'request.json')
   writeFileSync(path, readFileSync(path).subarray(0, 20))
   config.gateway.allowWrites = true
@@ -171,7 +171,7 @@ test('a job whose start is lost from its record is not started again', async t =
   const { supervisor, open, home, repo } = await startSupervisor(t)
   const job = await create(supervisor, { command: ['sh', '-c', 'echo once >>count; sleep 1'] })
   await until('the job', () => existsSync(join(repo, 'count')))
-  supervisor.close()
+  await supervisor.close()
   const path = (name: string) => join(home, 'jobs', projectId, job.jobId, name)
   const [created] = readFileSync(path('events.jsonl'), 'utf8').split('\n')
   writeFileSync(path('events.jsonl'), `${created}\n`)

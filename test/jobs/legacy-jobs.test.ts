@@ -101,7 +101,7 @@ test('what claims to go on is lost, has no pid, and can be neither cancelled nor
     writeFileSync(join(folder, 'idempotency.json'), JSON.stringify({ owner: 'test', key: 'k', digest: 'x' }))
   }
   const before = readdirSync(jobs, { recursive: true })
-  supervisor.close()
+  await supervisor.close()
   const next = await open()
   for (const status of statuses) {
     const meta = next.get(projectId, idOf(status))

@@ -103,9 +103,7 @@ test('a supervisor that is closed while it starts jobs loses none of them', asyn
     )
     ids.push(...made.map(job => job.jobId))
     await delay(round * 4)
-    current.close()
-    // What it had begun when it was closed ends before another takes over, as its process would.
-    await delay(50)
+    await current.close()
     current = await open()
   }
   for (const jobId of ids) {

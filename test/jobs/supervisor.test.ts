@@ -217,7 +217,7 @@ test('the same Idempotency-Key makes one job, also at the same moment and after 
   assert.equal(both[0].jobId, both[1].jobId)
   await assert.rejects(create(supervisor, { command: ['false'] }, 'k'), coded('idempotency_conflict'))
   await ended(supervisor, both[0].jobId)
-  supervisor.close()
+  await supervisor.close()
   const next = await open()
   assert.equal((await create(next, body, 'k')).jobId, both[0].jobId)
 })
