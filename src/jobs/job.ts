@@ -133,7 +133,7 @@ export class Job implements JobRecord {
    */
   transition(to: JobStatus, type: string, payload: JobEvent['payload'] = {}, change: Partial<JobMeta> = {}) {
     return this.#inTurn(async () => {
-      if (!moves[this.#meta.status].includes(to)) return false
+      if (this.#closed || !moves[this.#meta.status].includes(to)) return false
       await this.#commit(type, payload, { ...change, status: to })
       return true
     })
@@ -142,7 +142,7 @@ export class Job implements JobRecord {
   /** An event that leaves the status as it is. False when the job is over. */
   record(type: string, payload: JobEvent['payload']): Promise<boolean> {
     return this.#inTurn(async () => {
-      if (isOver(this.#meta)) return false
+      if (this.#closed || isOver(this.#meta)) return false
       await this.#commit(type, payload, {})
       return true
     })
@@ -210,7 +210,7 @@ export class Job implements JobRecord {
     this.#events?.push(event)
   }
 
-  /** Resolves when what was being recorded is on disk. */
+  /** Nothing is recorded from here on: the next hackd will. Resolves when what was being recorded is on disk. */
   async close(): Promise<void> {
     this.#closed = true
     clearTimeout(this.#retry)
