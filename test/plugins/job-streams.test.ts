@@ -222,7 +222,7 @@ test('hackd says goodbye to its streams when it stops', async t => {
   assert.equal((await stream.closed).code, 1001)
   assert.equal(await exit, 0)
   await hackd.start()
-  assert.equal((await hackd.job(job.jobId)).status, 'running')
+  await eventually('it to be adopted', async () => (await hackd.job(job.jobId)).status === 'running')
 })
 
 test('writes turned off while a job runs: it goes on, and queued ones wait', async t => {

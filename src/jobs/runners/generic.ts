@@ -57,9 +57,11 @@ export class GenericRunner implements Runner {
   }
 
   async adopt(spec: RunSpec): Promise<Run | undefined> {
-    const journal = parseJournal(await readFile(spec.folder.journal, 'utf8'))
-    // A wrapper that was spawned a moment before the crash may not have written yet.
-    if (!journal.wrapper && (await findTree({ mark: markOf(spec) })).length === 0) return undefined
+    const begun = async () => parseJournal(await readFile(spec.folder.journal, 'utf8')).wrapper !== undefined
+    // A wrapper that was spawned a moment before the crash may not have written yet; one that is not to be seen
+    // may have come to its end between the two looks.
+    const isThere = async () => (await findTree({ mark: markOf(spec) })).length > 0
+    if (!(await begun()) && !(await isThere()) && !(await begun())) return undefined
     const run = new GenericRun(spec)
     await run.look()
     return run
