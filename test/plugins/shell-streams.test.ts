@@ -307,7 +307,10 @@ test('attaching, signals and closing are on record, with bytes in and out and no
     return (body.entries as Record<string, unknown>[]).filter(entry => entry.shellId === shell.shellId)
   }
   const lines = async () => (await entries()).map(({ phase, action }) => `${phase} ${action}`).toReversed()
-  await eventually('the last line', async () => (await lines()).includes('result shell.detach'))
+  await eventually(
+    'the results',
+    async () => (await lines()).filter(line => /^result shell\.(signal|close|detach)$/.test(line)).length === 3,
+  )
   assert.deepEqual(
     (await lines()).filter(line => !line.includes('shell.create')).toSorted(),
     [
