@@ -1,7 +1,11 @@
-import xterm from '@xterm/headless'
+import { createRequire } from 'node:module'
+import type xterm from '@xterm/headless'
 import { drawCells, placeCursor } from './picture.js'
 import type { Scrollback } from './scrollback.js'
 import { TerminalModes } from './terminal-modes.js'
+
+/** Loaded with the first shell: it would be a tenth of hackd's start. */
+const require = createRequire(import.meta.url)
 
 /** Lines above the screen that a snapshot brings along. */
 const historyLines = 500
@@ -43,7 +47,8 @@ export class Screen {
 
   constructor(scrollback: Scrollback, cols: number, rows: number) {
     this.#scrollback = scrollback
-    this.#terminal = new xterm.Terminal({ cols, rows, scrollback: historyLines, allowProposedApi: true })
+    const { Terminal } = require('@xterm/headless') as typeof xterm
+    this.#terminal = new Terminal({ cols, rows, scrollback: historyLines, allowProposedApi: true })
   }
 
   /** Call it before output, at most a quarter of the scrollback, is appended: it may push unseen bytes out. */
