@@ -3,18 +3,7 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { Metrics, Status } from '../schemas/status.js'
-
-/** What the runtime cache counts. Times are ISO 8601; null before the first. */
-export type RuntimeCounters = Pick<
-  Metrics,
-  | 'cache_updated_at'
-  | 'cache_age_ms'
-  | 'last_refresh_at'
-  | 'refresh_count'
-  | 'refresh_failures'
-  | 'last_event_at'
-  | 'events_seen'
->
+import type { RuntimeCounters } from '../src/runtime/runtime.js'
 
 export interface Gauges {
   streamsActive: number

@@ -27,6 +27,7 @@ export interface Discovery {
   projectDir: string
 }
 
+/** What the cache counts. Times are ISO 8601; null before the first. */
 export type RuntimeCounters = Pick<
   Metrics,
   | 'cache_updated_at'
